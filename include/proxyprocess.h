@@ -204,11 +204,11 @@
 #endif
 
 
-/** Changes with every incompatible change of this interface; additions keep it. */
+/** Changes with every incompatible change of this interface; additions do not change it. */
 #define PROXYPROCESS_ABI_VERSION 1
 
 /**
- * Milliseconds after which a process that runs counts as healthy: its next exit is a first failure again
+ * A process that has run for this many milliseconds is healthy: its next exit counts as a first failure again
  * (DaemonRestartHealthy).
  */
 #define PROXYPROCESS_DAEMON_RESTART_HEALTHY_MS 10000
@@ -219,116 +219,119 @@
 /** The longest wait between two attempts, in milliseconds (DaemonRestartMaxWait). */
 #define PROXYPROCESS_DAEMON_RESTART_MAX_WAIT_MS 60000
 
-/** Milliseconds that a process may take to obey the stop signal before it is killed. */
+/** Milliseconds between the stop signal and SIGKILL. */
 #define PROXYPROCESS_DAEMON_GRACE_PERIOD_MS 5000
 
-/** Milliseconds that a process may take to become ready, where its declaration says when it is, before it is stopped. */
+/** Milliseconds that a process has to become ready, if its declaration has a readiness check, before it is stopped. */
 #define PROXYPROCESS_START_TIMEOUT_MS 90000
 
-/** How many connections may wait at a socket of a declaration that are not accepted yet. */
+/** The backlog of a declared socket: how many connections may wait to be accepted. */
 #define PROXYPROCESS_LISTEN_BACKLOG 4096
 
-/** Changes are followed at the latest after so many milliseconds (ManagerCoalescePeriod). */
+/** Changes are applied at the latest after this many milliseconds (ManagerCoalescePeriod). */
 #define PROXYPROCESS_MANAGER_COALESCE_PERIOD_MS 5000
 
-/** Changes are followed once there were no more for so many milliseconds (ManagerQuiescentPeriod). */
+/** Changes are applied once no further change came for this many milliseconds (ManagerQuiescentPeriod). */
 #define PROXYPROCESS_MANAGER_QUIESCENT_PERIOD_MS 500
 
-/** The snapshot is rewritten at most once in so many milliseconds, and only if it changed (ManagerSnapshotPeriod). */
+/** The snapshot is rewritten at most once in this many milliseconds, and only if it changed (ManagerSnapshotPeriod). */
 #define PROXYPROCESS_MANAGER_SNAPSHOT_PERIOD_MS 1000
 
 /** How many lifecycle events are kept for readers that fell behind. */
 #define PROXYPROCESS_EVENT_CAPACITY 1024
 
-/** How many lines of the log are kept for each reader of them. */
+/** How many log lines are kept for each reader. */
 #define PROXYPROCESS_LOG_CAPACITY 1024
 
-/** The longest period that can be set, in milliseconds: a year. More is a mistake of the unit. */
+/** The longest period that can be set, in milliseconds: a year. A longer one is taken for a wrong unit. */
 #define PROXYPROCESS_PERIOD_MAX_MS 31622400000
 
 /**
- * What a call came to. Functions return it as int32_t: 0, or one of these negative numbers, or one of a later version
+ * The result of a call. Functions return it as int32_t: 0, one of these negative numbers, or a code of a later version
  * of the library. Numbers are only ever added.
  */
 typedef enum proxyprocess_code {
-    /** All went well. */
+    /** Success. */
     PROXYPROCESS_OK = 0,
-    /** A field of a configuration, a document or an argument is not acceptable; the message names it. */
+    /** A field of a configuration, document or argument is invalid; the message names it. */
     PROXYPROCESS_E_INVALID_CONFIG = -1,
     /** The id of a proxy is empty or longer than 1024 bytes. */
     PROXYPROCESS_E_INVALID_ID = -2,
     /** A system call on a file or directory failed. */
     PROXYPROCESS_E_IO = -3,
-    /** The data directory belongs to a manager that is alive; the message names its process. */
+    /** The data directory is in use by a manager that is alive; the message names its process. */
     PROXYPROCESS_E_LOCKED = -4,
-    /** A file or directory has an owner, a mode or a type that cannot be trusted. */
+    /** A file or directory has an owner, mode or type that is not trusted. */
     PROXYPROCESS_E_UNTRUSTED = -5,
-    /** A snapshot cannot be read, or is of a version that is not known. */
+    /** A snapshot cannot be read, or has an unknown version. */
     PROXYPROCESS_E_CORRUPT_SNAPSHOT = -6,
     /** The proxy was stopped for good and cannot be started again. */
     PROXYPROCESS_E_STOPPED = -7,
     /** The manager or daemon was closed or killed. */
     PROXYPROCESS_E_CLOSED = -8,
-    /** Processes outlived a stop; the message names them. */
+    /** Processes survived a stop; the message names them. */
     PROXYPROCESS_E_STILL_RUNNING = -9,
-    /** The system has no more of something that the library needs (threads, descriptors, memory). */
+    /** The system has no more of a resource that the library needs (threads, descriptors, memory). */
     PROXYPROCESS_E_EXHAUSTED = -10,
     /** Proxies may not run as root (allow_root is 0). */
     PROXYPROCESS_E_ROOT_REFUSED = -11,
-    /** The execution mode is not registered. */
+    /** The mode is not registered. */
     PROXYPROCESS_E_UNKNOWN_MODE = -12,
     /** A process could not be started; the message names the step that failed. */
     PROXYPROCESS_E_START_FAILED = -13,
-    /** A process could not be adopted, and why. */
+    /** A process could not be adopted; the message says why. */
     PROXYPROCESS_E_ADOPTION_REFUSED = -14,
-    /** The handle was made before a fork; its threads live in the other process. */
+    /** The handle was created before a fork; its threads are in the other process. */
     PROXYPROCESS_E_FORKED = -15,
-    /** A fault of the library, or of the functions of a proxy kind. */
+    /** A fault of the library or of the functions of a proxy kind. */
     PROXYPROCESS_E_INTERNAL = -16,
-    /** What a stop could prove to be of the proxy is gone, but processes live that may be of it; the message names them. */
+    /**
+     * All processes that are proven to belong to the proxy are gone, but processes are alive that may belong to it;
+     * the message names them.
+     */
     PROXYPROCESS_E_UNPROVEN = -17,
-    /** No proxy of this id is managed: it is not declared, or its declaration was not followed yet. */
+    /** The manager has no proxy with this id: it is not declared, or its declaration was not applied yet. */
     PROXYPROCESS_E_NOT_FOUND = -18,
-    /** The proxy has no process now, or one that cannot do yet what it was asked for. */
+    /** The proxy has no process now, or one that cannot do what was requested yet. */
     PROXYPROCESS_E_NOT_RUNNING = -19,
-    /** What was waited for has not come in time. */
+    /** The wait reached its timeout. */
     PROXYPROCESS_E_TIMEOUT = -20,
-    /** A command that was run for a proxy has failed; the message says how it ended. */
+    /** A command that was run for a proxy failed; the message says how it ended. */
     PROXYPROCESS_E_COMMAND_FAILED = -21,
     /** The proxy is paused, by its declaration or by a call. */
     PROXYPROCESS_E_PAUSED = -22,
-    /** A pointer is NULL that must not be; the message names the argument. */
+    /** A pointer that must not be NULL is NULL; the message names the argument. */
     PROXYPROCESS_E_NULL_ARGUMENT = -101,
-    /** A text must be UTF-8 and is not. */
+    /** A text is not valid UTF-8. */
     PROXYPROCESS_E_INVALID_UTF8 = -102,
-    /** The struct_size of a struct cannot be true, or the struct has something set that this version does not know. */
+    /** The struct_size of a struct is impossible, or a field is set that this version of the library does not know. */
     PROXYPROCESS_E_STRUCT_SIZE = -103,
-    /** A number is out of its range, or reserved and not 0; the message names the argument. */
+    /** A number is out of range, or a reserved number is not 0; the message names the argument. */
     PROXYPROCESS_E_INVALID_ARGUMENT = -104,
     /** The function cannot be called from this callback. */
     PROXYPROCESS_E_IN_CALLBACK = -105,
-    /** The program has a logger already that is not this library's. */
+    /** The program has already installed another logger. */
     PROXYPROCESS_E_LOGGER_INSTALLED = -106,
-    /** A fault of the library was caught (a panic). The handle can only be freed from now on. */
+    /** A fault of the library (a panic) was caught. The handle can only be freed from now on. */
     PROXYPROCESS_E_PANIC = -107,
     /**
-     * The thread is in a call with the handle already: one that it has left by a non-local exit (longjmp), or that its signal
-     * handler has interrupted.
+     * The calling thread is already in a call with this handle: the thread left that call by a non-local exit
+     * (longjmp), or this call comes from a signal handler that interrupted it.
      */
     PROXYPROCESS_E_ABANDONED = -108,
 } proxyprocess_code;
 
-/** Where the cause of an error lies. */
+/** The class of an error: where its cause lies. */
 typedef enum proxyprocess_class {
     /** No error. */
     PROXYPROCESS_CLASS_NONE = 0,
-    /** The caller: what it passed is not acceptable. */
+    /** The caller: an argument is not acceptable. */
     PROXYPROCESS_CLASS_ARGUMENT = 1,
-    /** The system: it failed or has no more of something. proxyprocess_error_os_errno() may say more. */
+    /** The system: a system call failed, or a resource is exhausted. proxyprocess_error_os_errno() may say more. */
     PROXYPROCESS_CLASS_SYSTEM = 2,
-    /** The order of calls: not now, or not any more. */
+    /** The order of calls: not possible now, or not any more. */
     PROXYPROCESS_CLASS_STATE = 3,
-    /** What is on the disk. */
+    /** Files in the data directory. */
     PROXYPROCESS_CLASS_DATA = 4,
     /** A process that is or should be supervised. */
     PROXYPROCESS_CLASS_PROCESS = 5,
@@ -336,39 +339,45 @@ typedef enum proxyprocess_class {
     PROXYPROCESS_CLASS_INTERNAL = 6,
 } proxyprocess_class;
 
-/** What a proxy is doing. A later version of the library may report others. */
+/** The state of a proxy. Later versions of the library may report further states. */
 typedef enum proxyprocess_proxy_state {
-    /** Never started; or restored when its process was gone: it is started when the manager runs, if it is declared then. */
+    /**
+     * Never started; or restored after its process was gone, and started when the manager runs if it is still
+     * declared.
+     */
     PROXYPROCESS_PROXY_IDLE = 0,
     /** A process of an earlier agent is being identified. */
     PROXYPROCESS_PROXY_ADOPTING = 1,
-    /** The process is being started, or runs and is not ready yet, as its declaration says. */
+    /** The process is being started, or runs and is not ready yet. */
     PROXYPROCESS_PROXY_STARTING = 2,
-    /** The process runs, and is ready. */
+    /** The process runs and is ready. */
     PROXYPROCESS_PROXY_RUNNING = 3,
-    /** The process ended, and what it may have left is looked for, and ended or waited for, before it is started again. */
+    /** The process ended. Processes that it left are searched for and ended or waited for before it is started again. */
     PROXYPROCESS_PROXY_CLEARING = 4,
-    /** The next start is due later. */
+    /** Waiting until the next start is due. */
     PROXYPROCESS_PROXY_WAITING = 5,
     /** The process was asked to end. */
     PROXYPROCESS_PROXY_STOPPING = 6,
-    /** The process is gone, as was wanted. */
+    /** The process was stopped on request and is gone. */
     PROXYPROCESS_PROXY_STOPPED = 7,
-    /** It cannot be started as it is declared, or may not be; or it has failed, and is not started again as its declaration says. */
+    /** The proxy cannot or may not be started as declared; or it failed and its declaration does not restart it. */
     PROXYPROCESS_PROXY_FAILED = 8,
-    /** It was closed: whatever it was, it is no more supervised; a process may run on. */
+    /** The proxy was closed: it is not supervised any more, and its process may still run. */
     PROXYPROCESS_PROXY_CLOSED = 9,
-    /** The process has ended as it may, and is not started again as its declaration says. */
+    /** The process ended as expected, and its declaration does not restart it. */
     PROXYPROCESS_PROXY_COMPLETED = 10,
-    /** It is declared and not run: by its declaration (`enabled`), or by proxyprocess_manager_pause(). */
+    /**
+     * The proxy is declared but does not run: its declaration says so (`enabled`), or proxyprocess_manager_pause() was
+     * called.
+     */
     PROXYPROCESS_PROXY_PAUSED = 11,
 } proxyprocess_proxy_state;
 
 /** How the process of a proxy is replaced. */
 typedef enum proxyprocess_replace {
-    /** The next process is started when the last one is gone. */
+    /** The next process is started after the previous one is gone. */
     PROXYPROCESS_REPLACE_STOP_FIRST = 0,
-    /** The next process is started beside the last one, which is stopped once the next one is ready. */
+    /** The next process is started beside the previous one, which is stopped once the next one is ready. */
     PROXYPROCESS_REPLACE_OVERLAP = 1,
 } proxyprocess_replace;
 
@@ -383,16 +392,16 @@ typedef enum proxyprocess_cgroup {
 } proxyprocess_cgroup;
 
 /**
- * After which ends a proxy is started again. A failure is an exit that is no expected one, a start that failed, a process
- * that was not ready in time, and one that has not fed its watchdog.
+ * When a proxy is started again after its process ended. Failures are: an exit that is not expected, a failed start, a
+ * process that was not ready in time, and a process that did not feed its watchdog.
  */
 typedef enum proxyprocess_restart_when {
-    /** After each end. */
+    /** Always. */
     PROXYPROCESS_RESTART_ALWAYS = 0,
-    /** After each failure. After an expected end it is in the state PROXYPROCESS_PROXY_COMPLETED. */
+    /** After a failure. After an expected exit the proxy is in the state PROXYPROCESS_PROXY_COMPLETED. */
     PROXYPROCESS_RESTART_ON_FAILURE = 1,
     /**
-     * After none. After an expected end it is in the state PROXYPROCESS_PROXY_COMPLETED, after another one
+     * Never. The proxy is then in the state PROXYPROCESS_PROXY_COMPLETED after an expected exit, else in
      * PROXYPROCESS_PROXY_FAILED.
      */
     PROXYPROCESS_RESTART_NEVER = 2,
@@ -404,90 +413,90 @@ typedef enum proxyprocess_exit {
     PROXYPROCESS_EXIT_NONE = 0,
     /** It exited; the value is its exit code, 0 to 255. */
     PROXYPROCESS_EXIT_CODE = 1,
-    /** A signal ended it; the value is its number. */
+    /** It was killed by a signal; the value is the number of the signal. */
     PROXYPROCESS_EXIT_SIGNAL = 2,
-    /** A signal ended it, and a core was dumped; the value is its number. */
+    /** It was killed by a signal and dumped core; the value is the number of the signal. */
     PROXYPROCESS_EXIT_SIGNAL_CORE = 3,
-    /** It is gone, and the kernel does not tell how; the value is 0. */
+    /** It is gone, and the kernel does not report how it ended; the value is 0. */
     PROXYPROCESS_EXIT_UNKNOWN = 4,
 } proxyprocess_exit;
 
-/** What made a process end. A later version of the library may report others. */
+/** What made a process end. Later versions of the library may report further values. */
 typedef enum proxyprocess_ended_by {
     /** No process has ended. */
     PROXYPROCESS_ENDED_BY_NONE = 0,
-    /** Nothing that the library did: it exited or crashed, or another process ended it. */
+    /** Nothing that the library did: it exited or crashed, or something else killed it. */
     PROXYPROCESS_ENDED_BY_ITSELF = 1,
     /** A stop, or its replacement. */
     PROXYPROCESS_ENDED_BY_STOP = 2,
-    /** The stop of a process that was not ready within its start_timeout_ms. */
+    /** It was stopped because it was not ready within its start_timeout_ms. */
     PROXYPROCESS_ENDED_BY_NOT_READY = 3,
-    /** Its watchdog. */
+    /** Its watchdog expired. */
     PROXYPROCESS_ENDED_BY_WATCHDOG = 4,
 } proxyprocess_ended_by;
 
-/** What happened. A later version of the library may report others. */
+/** What happened. Later versions of the library may report further kinds. */
 typedef enum proxyprocess_event_kind {
-    /** Nothing yet: the time to wait is over. */
+    /** No event: the timeout elapsed. */
     PROXYPROCESS_EVENT_NONE = 0,
-    /** Nothing any more: the manager or daemon has ended, and all its events were read. */
+    /** No further events: the manager or daemon has ended, and all its events were read. */
     PROXYPROCESS_EVENT_END = 1,
-    /** The proxy runs: `pid`, 0 for kinds that have no process. */
+    /** The proxy was started: `pid`, 0 for kinds without a process. */
     PROXYPROCESS_EVENT_STARTED = 2,
-    /** A process could not be started, and `text` says why; it is tried again. */
+    /** A process could not be started; `text` says why. The start is tried again. */
     PROXYPROCESS_EVENT_START_FAILED = 3,
-    /** A process of an earlier agent is supervised from now on: `pid`. */
+    /** A process of an earlier agent was adopted and is supervised from now on: `pid`. */
     PROXYPROCESS_EVENT_ADOPTED = 4,
-    /** A recorded process, or one of which it is not known whether there is one, was not adopted, and `text` says why. */
+    /** A recorded process, or a process of unknown existence, was not adopted; `text` says why. */
     PROXYPROCESS_EVENT_ADOPTION_REFUSED = 5,
-    /** The process has ended: `pid`, `exit`, `exit_value`. */
+    /** The process ended: `pid`, `exit`, `exit_value`. */
     PROXYPROCESS_EVENT_EXITED = 6,
     /** The next start is due in `wait_ms`. */
     PROXYPROCESS_EVENT_WAITING = 7,
     /** The process was asked to end: `pid`. */
     PROXYPROCESS_EVENT_STOPPING = 8,
-    /** The process is gone, as was wanted. The status may name a proxy that was removed an instant longer. */
+    /** The process was stopped on request and is gone. The status may list a removed proxy for an instant longer. */
     PROXYPROCESS_EVENT_STOPPED = 9,
     /**
-     * The proxy cannot be started as it is declared, or may not be; or it has failed, and is not started again as its
-     * declaration says; and `text` says why.
+     * The proxy cannot or may not be started as declared, or it failed and its declaration does not restart it; `text`
+     * says why.
      */
     PROXYPROCESS_EVENT_FAILED = 10,
     /** The snapshot was written. */
     PROXYPROCESS_EVENT_SNAPSHOT_WRITTEN = 11,
-    /** The snapshot could not be written, or it or a process record could not be read, and `text` says why. */
+    /** The snapshot could not be written, or the snapshot or a process record could not be read; `text` says why. */
     PROXYPROCESS_EVENT_SNAPSHOT_FAILED = 12,
-    /** The reader fell behind, and `missed` events are lost to it. The status shows where things stand. */
+    /** The reader fell behind and lost `missed` events. The status shows the current state. */
     PROXYPROCESS_EVENT_GAP = 13,
     /**
-     * The process is gone, and others live that it may have left. They are not proven to be its own, and not signalled;
-     * `text` names them.
+     * The process is gone, but other processes are alive that it may have left. They are not proven to belong to the
+     * proxy and were not signalled; `text` names them.
      */
     PROXYPROCESS_EVENT_UNPROVEN = 14,
-    /** The process is ready, as its declaration says when. */
+    /** The process is ready, by the check that its declaration names. */
     PROXYPROCESS_EVENT_READY = 15,
     /**
-     * The process was not ready within its start timeout, and `text` says why: it is stopped, and started again as after a
+     * The process was not ready within its start timeout; `text` says why. It is stopped and started again as after a
      * crash.
      */
     PROXYPROCESS_EVENT_NOT_READY = 16,
     /**
-     * The process has not fed its watchdog in time, or asked to be treated so, and `text` says which: it gets SIGABRT, and is
-     * started again as after a crash.
+     * The process did not feed its watchdog in time, or sent WATCHDOG=trigger; `text` says which. It gets SIGABRT and
+     * is started again as after a crash.
      */
     PROXYPROCESS_EVENT_WATCHDOG_EXPIRED = 17,
     /**
-     * The process has ended as it may, and the proxy is not started again as its declaration says: `exit`, `exit_value`. The
-     * next agent tells so again.
+     * The process ended as expected, and its declaration does not restart it: `exit`, `exit_value`. The next agent
+     * reports this event again.
      */
     PROXYPROCESS_EVENT_COMPLETED = 18,
 } proxyprocess_event_kind;
 
-/** How much is logged: one level and all above it. */
+/** How much is logged: a level includes all levels above it. */
 typedef enum proxyprocess_log_level {
     /** Nothing. */
     PROXYPROCESS_LOG_OFF = 0,
-    /** What failed. */
+    /** Failures. */
     PROXYPROCESS_LOG_ERROR = 1,
     /** Unexpected exits and refused adoptions. */
     PROXYPROCESS_LOG_WARN = 2,
@@ -495,7 +504,7 @@ typedef enum proxyprocess_log_level {
     PROXYPROCESS_LOG_INFO = 3,
     /** For developers of the library. */
     PROXYPROCESS_LOG_DEBUG = 4,
-    /** For developers of the library, in every detail. */
+    /** For developers of the library, in full detail. */
     PROXYPROCESS_LOG_TRACE = 5,
 } proxyprocess_log_level;
 
@@ -510,29 +519,29 @@ typedef enum proxyprocess_wait_for {
 } proxyprocess_wait_for;
 
 /**
- * A process that is kept running, without a manager: started, restarted with backoff when it ends, and stopped. Unlike
- * with a manager, no token is generated when none is declared, and it may run as root. All functions but _free can be
- * called from any threads at the same time, and from the functions of a proxy kind.
+ * Keeps one process running without a manager: starts it, restarts it with backoff when it ends, and stops it. Unlike
+ * a manager, it generates no token when none is declared, and it may run as root. All functions except _free can be
+ * called from any thread, several at the same time, and from the functions of a proxy kind.
  */
 typedef struct proxyprocess_daemon proxyprocess_daemon;
 
 /**
- * What went wrong in one call. Made by the call, freed by the caller with proxyprocess_error_free(); it never changes,
- * and can be read from any thread.
+ * What went wrong in a call. The call creates it; the caller frees it with proxyprocess_error_free(). It never
+ * changes, and any thread can read it.
  */
 typedef struct proxyprocess_error proxyprocess_error;
 
 /**
- * A reader of lifecycle events. Reading slowly delays nothing: events that are lost to it are reported as a gap. It is for
- * one thread at a time.
+ * A reader of lifecycle events. A slow reader delays nothing; events that it loses are reported as a gap. One thread
+ * at a time may use it.
  */
 typedef struct proxyprocess_events proxyprocess_events;
 
 /**
- * A reader of lines of the log, from its creation on: those of one manager, or of the whole library. It works beside the log
- * callback, and without one; the library calls nothing, so that any language can use it. Reading slowly delays nothing: the
- * last 1024 lines (PROXYPROCESS_LOG_CAPACITY) are kept for each reader, and when it reads again, one line says how many older
- * ones it has lost. It is for one thread at a time.
+ * A reader of log lines that are written after its creation: those of one manager, or of the whole library. It works
+ * with or without a log callback, and the library calls no function of the host, so that any language can use it. A
+ * slow reader delays nothing: the last 1024 lines (PROXYPROCESS_LOG_CAPACITY) are kept for each reader, and the next
+ * read reports how many older lines it lost. One thread at a time may use it.
  */
 typedef struct proxyprocess_logs proxyprocess_logs;
 
@@ -545,262 +554,297 @@ typedef struct proxyprocess_logs proxyprocess_logs;
 typedef struct proxyprocess_manager proxyprocess_manager;
 
 /**
- * A proxy that does nothing: for tests, and in the place of a proxy that is switched off. In a
- * declaration it is the mode "noop".
+ * A proxy that does nothing, for tests or in place of a proxy that is switched off. In a declaration it is the mode
+ * "noop".
  */
 typedef struct proxyprocess_noop proxyprocess_noop;
 
-/** Where a function of a kind leaves text: what went wrong, or a snapshot. It is there until the function returns. */
+/** Where a function of a kind leaves text: an error message or a snapshot. It is valid until the function returns. */
 typedef struct proxyprocess_reply proxyprocess_reply;
 
 /**
- * The desired set: which proxies should run, the source of truth for a manager. Changing it never waits for the
- * manager, and never starts or stops anything by itself: a manager that runs follows it once the changes have calmed
- * down. All functions can be called from any threads at the same time.
+ * The desired set: which proxies should run. It is the source of truth for a manager. A change never waits for the
+ * manager and starts or stops nothing by itself: a running manager applies it shortly after the last change
+ * (PROXYPROCESS_MANAGER_QUIESCENT_PERIOD_MS, PROXYPROCESS_MANAGER_COALESCE_PERIOD_MS). All functions can be called
+ * from any thread, several at the same time.
  */
 typedef struct proxyprocess_state proxyprocess_state;
 
 /**
- * What several proxies are doing, at one moment, in the order of their ids. It never changes, and can be read from any
- * threads at the same time.
+ * The status of several proxies at one moment, sorted by id. It never changes, and can be read from any thread,
+ * several at the same time.
  */
 typedef struct proxyprocess_status_list proxyprocess_status_list;
 
-/** Tells that a state changed. */
+/** Reports changes of a state. */
 typedef struct proxyprocess_subscription proxyprocess_subscription;
 
 /**
- * Takes one line of the log.
+ * Receives one line of the log.
  *
- * It is called on any thread, the library's own among them, and on several at the same time. While it runs, the
- * supervision may stand still: it must be short, must not unwind or longjmp, and can call no function of this library
- * that returns a code.
+ * It is called on any thread, including threads of the library, and on several threads at the same time. While it
+ * runs, supervision may stand still: it must return quickly, must not unwind or longjmp, and must not call functions
+ * of this library that return a code.
  *
  * `level`: a value of proxyprocess_log_level.
  *
  * `message`: UTF-8 without a newline, ends with NUL, valid until the callback returns.
  *
- * `length`: of the message without its NUL.
+ * `length`: the length of the message without its NUL.
+ *
+ * `user`: as passed to proxyprocess_log_set_callback().
  *
  * `user`: as it was given to proxyprocess_log_set_callback().
  */
 typedef void (*proxyprocess_log_fn)(int32_t level, const char *message, size_t length, void *user);
 
-/** Is told that a user word is no longer needed: called exactly once, after the last call that gets it. */
+/** Called exactly once, after the last call that gets `user`, when `user` is no longer needed. */
 typedef void (*proxyprocess_destroy_fn)(void *user);
 
 /**
- * The declaration of one proxy. Set it up with proxyprocess_proxy_options_init(), then set `argv`; everything else
- * may stay. All that it points to is copied by the call that gets it.
+ * The declaration of one proxy. Set it up with proxyprocess_proxy_options_init(), then set `argv`; all other fields
+ * may keep their defaults. A call copies everything that the struct points to.
  *
- * The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
- * command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
- * stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, user, group, descriptor_limit, oom_score_adj,
- * rlimits {core, nofile, ...: a number, "unlimited" or {soft, hard}}, nice, cpu_affinity [0, "2-5"], umask ("0027"), no_new_privs, argv0,
- * output {stdout, stderr, owner, max_bytes, keep}, detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max, limits {memory_max, memory_high, pids_max, cpu_max, io_weight},
- * reload ("notify", {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
+ * The same declaration as JSON, which proxyprocess_state_set_json() and other functions take, is an object with the
+ * fields command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15),
+ * grace_period_ms, stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups},
+ * user, group, descriptor_limit, oom_score_adj, rlimits {core, nofile, ...: a number, "unlimited" or {soft, hard}},
+ * nice, cpu_affinity [0, "2-5"], umask ("0027"), no_new_privs, argv0, output {stdout, stderr, owner, max_bytes, keep},
+ * detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen,
+ * watchdog_ms, fd_store_max, limits {memory_max, memory_high, pids_max, cpu_max, io_weight}, reload ("notify",
+ * {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms,
+ * attempts_before_backoff, max_wait_ms, jitter, policy ("always", "on-failure" or "never"), give_up_after {failures,
+ * within_ms}}, expected_exit, enabled, mode and options.
+ *
+ * A value in parentheses in the description of a field is its default.
  * max_wait_ms, jitter, policy ("always", "on-failure" or "never"), give_up_after {failures, within_ms}}, expected_exit, enabled, mode and options.
  */
 typedef struct proxyprocess_proxy_options {
-    /** The size of this struct as the caller knows it. */
+    /** The size of this struct as the caller was compiled with it. */
     uint32_t struct_size;
     /** The signal that asks the process group to end, 1 to 64 (SIGINT). */
     int32_t stop_signal;
-    /** The kind of the proxy, ASCII; NULL is "daemon". */
+    /** The kind of the proxy, ASCII; NULL means "daemon". */
     const char *mode;
     /**
-     * Program and arguments, any bytes, with a NULL at the end; required for a daemon. A program without a slash is
-     * looked up in the PATH that the process will have.
+     * Program and arguments, any bytes; the last element is NULL. Required for a daemon. A program without a slash is
+     * searched for in the PATH that the process will have.
      */
     const char *const *argv;
-    /** The working directory, any bytes; NULL is the agent's. */
+    /** The working directory, any bytes; NULL means that of the agent. */
     const char *dir;
-    /** Environment variables of its own, each NAME=value of any bytes, with a NULL at the end; NULL is none. */
+    /** Additional environment variables, each NAME=value in any bytes; the last element is NULL. NULL means none. */
     const char *const *env;
-    /** The secret by which the proxy identifies itself, UTF-8; with NULL a state generates one. */
+    /** The secret by which the proxy identifies itself, UTF-8; if NULL, a state generates one. */
     const char *token;
-    /** The id of the service that it is the sidecar of, UTF-8; NULL is none. */
+    /** The id of the service that the proxy is the sidecar of, UTF-8; NULL means none. */
     const char *target_service;
-    /** What a kind of the host's own is configured by: a JSON object; NULL is none. */
+    /** The configuration for a kind that the host registered: a JSON object; NULL means none. */
     const char *options_json;
-    /** How long it may take to obey the stop signal, in milliseconds. */
+    /** The time between the stop signal and SIGKILL, in milliseconds. */
     uint64_t grace_period_ms;
-    /** A run of so many milliseconds resets the backoff. */
+    /** A process that ran this long resets the backoff, in milliseconds. */
     uint64_t restart_healthy_after_ms;
-    /** The longest wait for a restart, in milliseconds. */
+    /** The longest wait before a restart, in milliseconds. */
     uint64_t restart_max_wait_ms;
-    /** The fraction of each wait that is left to chance, 0 to 1 (0). */
+    /** The fraction of each wait that is random, 0 to 1 (0). */
     double restart_jitter;
-    /** Restarts in a row that are made without waiting. */
+    /** How many restarts in a row are made without waiting. */
     uint32_t restart_attempts_before_backoff;
-    /** 1: it runs as `uid`, `gid` and `groups`, which needs privilege. 0: as the agent, and those are ignored. */
+    /**
+     * 1: the process runs as `uid`, `gid` and `groups`, which requires privileges. 0: it runs as the agent, and these
+     * three are ignored.
+     */
     uint8_t has_credentials;
-    /** 0. */
+    /** Reserved, 0. */
     uint8_t reserved[3];
     /** The user. */
     uint32_t uid;
     /** The group. */
     uint32_t gid;
-    /** All supplementary groups; may be NULL when there are none. */
+    /** All supplementary groups; may be NULL if there are none. */
     const uint32_t *groups;
-    /** How many `groups` there are. */
+    /** The number of `groups`. */
     size_t group_count;
     /**
-     * Names of environment variables that it does not get from the agent or from the manager's proxy_env, any bytes,
-     * with a NULL at the end; NULL is none. None of them may be in `env`.
+     * Names of environment variables that the process does not inherit from the agent or from the manager's proxy_env,
+     * any bytes; the last element is NULL. NULL means none. None of them may be in `env`.
      */
     const char *const *unset_env;
     /**
-     * How long what it left of its process group when it crashed may take to obey the stop signal before SIGKILL, in
-     * milliseconds (0: it is killed at once).
+     * When the process crashed: the time between the stop signal to the processes that are left in its group and
+     * SIGKILL, in milliseconds (0: SIGKILL at once).
      */
     uint64_t leftover_grace_ms;
     /**
-     * How many descriptors it may have, the soft limit of RLIMIT_NOFILE, at most the hard limit; 0 is the soft limit
-     * that the agent had when the library was loaded.
+     * The soft limit on open descriptors (RLIMIT_NOFILE), at most the hard limit; 0 means the soft limit that the
+     * agent had when the library was loaded.
      */
     uint64_t descriptor_limit;
     /**
-     * Its oom_score_adj (proc(5)), an absolute value from -1000 to 1000; ignored without `has_oom_score_adj`. One
-     * below the agent's needs CAP_SYS_RESOURCE.
+     * The oom_score_adj of the process (proc(5)), an absolute value from -1000 to 1000; ignored without
+     * `has_oom_score_adj`. A value below the agent's requires CAP_SYS_RESOURCE.
      */
     int32_t oom_score_adj;
-    /** 1: it gets `oom_score_adj`. 0: it gets 0 if the kernel permits that, else the agent's (0). */
+    /** 1: the process gets `oom_score_adj`. 0: it gets 0 if the kernel permits that, else the agent's value (0). */
     uint8_t has_oom_score_adj;
-    /** 1: it gets nothing of the agent's environment, only the manager's proxy_env, `env`, and what the library sets (0). */
+    /**
+     * 1: the process inherits nothing of the agent's environment; it gets only the manager's proxy_env, `env`, and
+     * what the library sets (0).
+     */
     uint8_t clear_env;
     /**
-     * 1: it is started as an orphan and no child of the agent, for a program that asks to be killed when its parent
-     * ends (PR_SET_PDEATHSIG), as Envoy does: as a child it ends with the agent, and when the last manager or daemon
-     * of the program is closed (0).
+     * 1: the process is started as an orphan instead of as a child of the agent. For a program that asks to be killed
+     * when its parent ends (PR_SET_PDEATHSIG), as Envoy does: as a child it would end with the agent, and when the
+     * last manager or daemon of the program is closed (0).
      */
     uint8_t detached;
-    /** 0. */
+    /** Reserved, 0. */
     uint8_t reserved_2[1];
     /**
-     * It is ready when a TCP connect to this address succeeds, like "127.0.0.1:8080", ASCII, an IPv6 address in brackets;
-     * NULL is none. It is no address of `listen_json`, nor is `ready_unix`. At most one of the five `ready_` fields is set; with none it is ready once it is started.
+     * Ready when a TCP connect to this address succeeds, like "127.0.0.1:8080", ASCII, with an IPv6 address in
+     * brackets; NULL means none. It must not be an address of `listen_json`; the same holds for `ready_unix`. At most
+     * one of the five `ready_` fields may be set; without one, the process is ready once it is started.
      */
     const char *ready_tcp;
-    /** It is ready when a connect to the stream socket at this absolute path succeeds, any bytes; NULL is none. */
+    /** Ready when a connect to the stream socket at this absolute path succeeds, any bytes; NULL means none. */
     const char *ready_unix;
-    /** It is ready when it writes a newline to this descriptor, 3 to 1023, which is opened for it; 0 is none. */
+    /** Ready when the process writes a newline to this descriptor, 3 to 1023, which is opened for it; 0 means none. */
     uint32_t ready_fd;
-    /** 1: it is ready when it sends READY=1 to the socket that NOTIFY_SOCKET names in its environment (sd_notify(3)); 0: not so. */
+    /**
+     * 1: ready when the process sends READY=1 to the socket named by NOTIFY_SOCKET in its environment (sd_notify(3)).
+     * 0: not used.
+     */
     uint8_t ready_notify;
-    /** 0. */
+    /** Reserved, 0. */
     uint8_t reserved_3[3];
     /**
-     * How long it may take from its start until it is ready, in milliseconds, not 0; then it is stopped, and started again as
-     * after a crash.
+     * The longest time from the start until the process is ready, in milliseconds, not 0. A process that is not ready
+     * by then is stopped and started again as after a crash.
      */
     uint64_t start_timeout_ms;
     /**
-     * The steps of a stop, at most 16, each a signal or a command, and how long the processes may take to obey it before the
-     * next one; after the last one, SIGKILL. A JSON list like [{"command": ["drain", "--now"], "for_ms": 30000}, {"signal":
-     * "SIGUSR1", "for_ms": 5000, "leader_only": true}, {"signal": "SIGTERM", "for_ms": 2000}]; NULL is one step, of `stop_signal` and `grace_period_ms`, which keep their defaults otherwise.
+     * The steps of a stop, at most 16. Each is a signal or a command, with the time that the processes have to end
+     * before the next step; SIGKILL follows the last step. A JSON list like [{"command": ["drain", "--now"], "for_ms":
+     * 30000}, {"signal": "SIGUSR1", "for_ms": 5000, "leader_only": true}, {"signal": "SIGTERM", "for_ms": 2000}]. NULL
+     * means one step, `stop_signal` for `grace_period_ms`; with a list these two must keep their defaults.
      */
     const char *stop_json;
     /**
-     * The sockets that it gets from descriptor 3 on, a JSON list: ["tcp:127.0.0.1:8080", "unix:/run/web.sock"], or in
-     * place of an address an object with address and, each if it is not to be the default, name, backlog, reuse_port,
-     * ipv6_only and mode. They are open as long as the proxy is declared. NULL is none.
+     * The sockets that the process gets from descriptor 3 on, a JSON list: ["tcp:127.0.0.1:8080",
+     * "unix:/run/web.sock"]. An element may also be an object with address and any of name, backlog, reuse_port,
+     * ipv6_only and mode. The sockets are open as long as the proxy is declared. NULL means none.
      */
     const char *listen_json;
     /**
-     * How proxyprocess_manager_reload() has it reload its configuration, JSON: {"signal": "SIGHUP"}, to the leader; "notify", in
-     * its quotes, which is SIGHUP as well, and {"signal": "SIGUSR1", "notify": true}, which the process confirms by its
-     * notifications; or {"command": ["program", "argument"], "timeout_ms": 30000}; NULL is none.
+     * How proxyprocess_manager_reload() makes the process reload its configuration, JSON: {"signal": "SIGHUP"}, sent
+     * to the leader; "notify" (with its quotes), SIGHUP that the process confirms by its notifications; {"signal":
+     * "SIGUSR1", "notify": true}, the same with another signal; or {"command": ["program", "argument"], "timeout_ms":
+     * 30000}. NULL means none.
      */
     const char *reload_json;
     /**
-     * When it is ready, as `ready` of a declaration, JSON: for a command, which is the only one without a field of its own,
-     * {"command": ["program", "argument"], "timeout_ms": 10000}. It is run again until it exits with code 0. NULL is none.
+     * When the process is ready, JSON, as `ready` of a declaration. Needed only for a command, which has no field of
+     * its own: {"command": ["program", "argument"], "timeout_ms": 10000}. The command is run again until it exits with
+     * code 0. NULL means none.
      */
     const char *ready_json;
     /**
-     * How long it may be silent once it is ready, in milliseconds: one that sends no WATCHDOG=1 to the socket that NOTIFY_SOCKET
-     * names for so long (sd_notify(3)) gets SIGABRT, and is started again as after a crash; 0 is no watchdog.
+     * The watchdog period, in milliseconds. A process that is ready and sends no WATCHDOG=1 to the socket named by
+     * NOTIFY_SOCKET (sd_notify(3)) for this long gets SIGABRT and is started again as after a crash. 0 means no
+     * watchdog.
      */
     uint64_t watchdog_ms;
-    /** How its process is replaced: a value of proxyprocess_replace. */
+    /** How the process is replaced: a value of proxyprocess_replace. */
     int32_t replace;
     /**
-     * How many descriptors it can hand over with FDSTORE=1 to the socket that NOTIFY_SOCKET names (sd_notify(3)), at most 512,
-     * which are kept while it is declared and given to each next process after the sockets of `listen_json`; 0 is none.
+     * How many descriptors the process can store with FDSTORE=1 at the socket named by NOTIFY_SOCKET (sd_notify(3)),
+     * at most 512. They are kept while the proxy is declared, and each next process gets them after the sockets of
+     * `listen_json`. 0 means none.
      */
     uint32_t fd_store_max;
     /**
-     * Its resource limits by their names in getrlimit(2), JSON: {"core": 0, "memlock": "unlimited", "nproc": {"soft": 64, "hard":
-     * 128}}. A number or "unlimited" is the soft and the hard limit; "soft" without "hard" leaves the agent's hard limit. NULL is
-     * none: the limits are the agent's. "nofile" excludes `descriptor_limit`.
+     * The resource limits of the process by their names in getrlimit(2), JSON: {"core": 0, "memlock": "unlimited",
+     * "nproc": {"soft": 64, "hard": 128}}. A number or "unlimited" sets the soft and the hard limit; "soft" without
+     * "hard" keeps the agent's hard limit. NULL means the agent's limits. "nofile" excludes `descriptor_limit`.
      */
     const char *rlimits_json;
-    /** The CPUs on which it may run, a JSON list like [0, "2-5"]; NULL is the agent's. */
+    /** The CPUs on which the process may run, a JSON list like [0, "2-5"]; NULL means those of the agent. */
     const char *cpu_affinity_json;
-    /** What it is told as its name in place of `argv[0]`, which is executed all the same, any bytes; NULL is that. */
+    /**
+     * The name that the process gets in place of `argv[0]`, any bytes; the executed program is still `argv[0]`. NULL
+     * means `argv[0]`.
+     */
     const char *argv0;
-    /** Its nice value, -20 to 19; ignored without `has_nice`. One below the agent's needs CAP_SYS_NICE. */
+    /** The nice value, -20 to 19; ignored without `has_nice`. A value below the agent's requires CAP_SYS_NICE. */
     int32_t nice;
-    /** Its umask, at most 0777; ignored without `has_umask`. */
+    /** The umask, at most 0777; ignored without `has_umask`. */
     uint32_t umask;
-    /** 1: it gets `nice`. 0: it gets the agent's nice value (0). */
+    /** 1: the process gets `nice`. 0: it gets the agent's nice value (0). */
     uint8_t has_nice;
-    /** 1: it gets `umask`. 0: it gets the agent's (0). */
+    /** 1: the process gets `umask`. 0: it gets the agent's umask (0). */
     uint8_t has_umask;
-    /** 1: neither it nor what it starts gets privileges by executing a program (PR_SET_NO_NEW_PRIVS); 0: as the agent (0). */
+    /**
+     * 1: neither the process nor its descendants gain privileges by executing a program (PR_SET_NO_NEW_PRIVS). 0: as
+     * for the agent (0).
+     */
     uint8_t no_new_privs;
-    /** 0. */
+    /** Reserved, 0. */
     uint8_t reserved_4[5];
     /**
-     * The user that it runs as by name, UTF-8, which is looked up at each start, with the groups of that user, and HOME, USER and
-     * LOGNAME in its environment; NULL is none. It excludes `has_credentials`.
+     * The name of the user that the process runs as, UTF-8. It is looked up at each start; the process gets the groups
+     * of that user, and HOME, USER and LOGNAME in its environment. NULL means none. Excludes `has_credentials`.
      */
     const char *user;
-    /** The group that it has in place of the first one of `user`, by name, UTF-8; NULL is that. */
+    /** The name of the group that replaces the primary group of `user`, UTF-8; NULL means the primary group. */
     const char *group;
-    /** After which ends it is started again: a value of proxyprocess_restart_when. */
+    /** When the proxy is started again after its process ended: a value of proxyprocess_restart_when. */
     int32_t restart_policy;
-    /** After so many failures within `restart_give_up_within_ms` it is not started any more, at most 1000; 0 is never. */
+    /**
+     * The proxy is not started again after this many failures within `restart_give_up_within_ms`, at most 1000; 0
+     * means no limit.
+     */
     uint32_t restart_give_up_failures;
-    /** 0 without `restart_give_up_failures`. */
+    /** The period for `restart_give_up_failures`, in milliseconds; 0 without that. */
     uint64_t restart_give_up_within_ms;
     /**
-     * How it may end besides by exit code 0, a JSON list of exit codes and of signals in quotes: [64, "SIGTERM"]. Such an end is
-     * no failure. NULL is none.
+     * Expected exits besides exit code 0, a JSON list of exit codes and of signal names: [64, "SIGTERM"]. An expected
+     * exit is no failure. NULL means none.
      */
     const char *expected_exit_json;
     /**
-     * Where its standard output and error go, JSON: {"stdout": "null", "stderr": "journal"}, each "file" (the log in the data
-     * directory), "inherit" (where the agent's goes), "null", "journal" or an absolute path that is appended to, and "owner":
-     * "proxy" where the logs are to be of the user that it runs as, for a program that opens /dev/stdout. "max_bytes", 65536 to 2^50: how large
-     * each of the files may become, of which the oldest lines are removed then while it writes on; "keep", 0 to 99: how many files
-     * with older lines are kept beside each. NULL is "file" for both.
+     * Where standard output and error go, JSON: {"stdout": "null", "stderr": "journal"}. Each is "file" (the log in
+     * the data directory), "inherit" (where the agent's goes), "null", "journal", or an absolute path to append to.
+     * "owner": "proxy" makes the logs belong to the user that the process runs as, for a program that opens
+     * /dev/stdout. "max_bytes", 65536 to 2^50: the size limit of each file, above which the oldest lines are removed
+     * while the process keeps writing. "keep", 0 to 99: how many files with older lines are kept beside each. NULL
+     * means "file" for both.
      */
     const char *output_json;
-    /** 1: it is run (1). 0: it is declared, and in the state PROXYPROCESS_PROXY_PAUSED. */
+    /** 1: the proxy runs (1). 0: it is declared but does not run; its state is PROXYPROCESS_PROXY_PAUSED. */
     uint8_t enabled;
-    /** 0. */
+    /** Reserved, 0. */
     uint8_t reserved_5[7];
     /**
-     * A descriptor that its standard output goes to, open for writing: a file, pipe, socket or terminal. It is duplicated by the
-     * call that gets it, so that it may be closed then, and given to each start. The next agent does not have it: what that
-     * starts before the proxy is declared again writes to its log. Ignored without `has_stdout_fd`.
+     * A descriptor for standard output, open for writing: a file, pipe, socket or terminal. The call duplicates it, so
+     * the caller may close it afterwards; each start gets it. The next agent does not have it: processes that it
+     * starts before the proxy is declared again write to the log. Ignored without `has_stdout_fd`.
      */
     int32_t stdout_fd;
-    /** The same for its standard error; ignored without `has_stderr_fd`. */
+    /** The same for standard error; ignored without `has_stderr_fd`. */
     int32_t stderr_fd;
-    /** 1: its standard output goes to `stdout_fd`, and `output_json` has no "stdout" (0). */
+    /** 1: standard output goes to `stdout_fd`; `output_json` must not have "stdout" (0). */
     uint8_t has_stdout_fd;
-    /** 1: its standard error goes to `stderr_fd`, and `output_json` has no "stderr" (0). */
+    /** 1: standard error goes to `stderr_fd`; `output_json` must not have "stderr" (0). */
     uint8_t has_stderr_fd;
-    /** 0. */
+    /** Reserved, 0. */
     uint8_t reserved_6[6];
     /**
-     * What all its processes may use together, by a cgroup of its own (`cgroup` of proxyprocess_manager_options): a JSON object
-     * with "memory_max" and "memory_high" in bytes, from 1048576 on, "pids_max", 1 to 4194304, "cpu_max" in percent of one processor, 1 to 100000, and
-     * "io_weight", 1 to 10000, where 100 is the usual one; NULL is no limit. A change is made at once, without a new process.
-     * Where one cannot be set no process is started.
+     * Limits on what all processes of the proxy use together, enforced by its own cgroup (`cgroup` of
+     * proxyprocess_manager_options): a JSON object with "memory_max" and "memory_high" in bytes, at least 1048576,
+     * "pids_max", 1 to 4194304, "cpu_max" in percent of one processor, 1 to 100000, and "io_weight", 1 to 10000, where
+     * 100 is the kernel's default. NULL means no limits. A change takes effect at once, without a new process. If a
+     * limit cannot be set, no process is started.
      */
     const char *limits_json;
 } proxyprocess_proxy_options;
@@ -892,104 +936,108 @@ typedef struct proxyprocess_daemon_options {
 } proxyprocess_daemon_options;
 
 /**
- * What one proxy is doing, at one moment. The caller sets `struct_size` to `sizeof` of it before the call that fills it;
- * the pointers are valid until the list is freed.
+ * The status of one proxy at one moment. Set `struct_size` to the `sizeof` of the struct before a call fills it. The
+ * pointers are valid until the list is freed.
  */
 typedef struct proxyprocess_proxy_status {
-    /** The size of this struct as the caller knows it. */
+    /** The size of this struct as the caller was compiled with it. */
     uint32_t struct_size;
     /** A value of proxyprocess_proxy_state. */
     int32_t state;
-    /** Its id, UTF-8. */
+    /** The id, UTF-8. */
     const char *id;
-    /** Its kind, ASCII. */
+    /** The kind (mode), ASCII. */
     const char *mode;
     /**
-     * The last thing that went wrong, until the next start goes well, UTF-8; NULL when nothing did. A zombie that this
-     * start no longer waited for stays named until the one after it.
+     * The last error, UTF-8, kept until the next start succeeds; NULL if there is none. If that start stopped waiting
+     * for a zombie, the zombie stays named until the start after it.
      */
     const char *last_error;
-    /** How many times it was started after its first start or adoption. */
+    /** How many times a process was started after the first start or adoption. */
     uint64_t restarts;
-    /** Milliseconds until the next start while it waits for one, else UINT64_MAX. */
+    /** Milliseconds until the next start if one is scheduled, else UINT64_MAX. */
     uint64_t next_start_ms;
-    /** Its process; 0 while there is none, also while what it has left is being ended. */
+    /** The pid; 0 while there is no process, also while processes that it left are being ended. */
     uint32_t pid;
-    /** 1 when that process was started by an earlier agent, else 0. */
+    /** 1 if an earlier agent started the process, else 0. */
     uint8_t adopted;
-    /** 0. */
+    /** Reserved, 0. */
     uint8_t reserved[3];
-    /** How its last process ended: a value of proxyprocess_exit. */
+    /** How the last process ended: a value of proxyprocess_exit. */
     int32_t last_exit;
     /** The exit code or the signal. */
     int32_t last_exit_value;
     /**
-     * Living processes that it may have left, and that are not proven to be its own (they were not signalled), UTF-8 on
-     * one line: "pid 7 (nginx: why)", with commas between several; NULL when there are none.
+     * Processes that are alive and that the proxy may have left, but that are not proven to belong to it (they were
+     * not signalled), UTF-8 on one line: "pid 7 (nginx: why)", separated by commas; NULL if there are none.
      */
     const char *unproven;
-    /** Advice about its declaration, when its exits suggest some, in one sentence of UTF-8; else NULL. */
+    /** Advice about the declaration if the exits suggest some, one sentence of UTF-8; else NULL. */
     const char *hint;
-    /** How its last process ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL when none has ended. */
+    /** How the last process ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL if none has ended. */
     const char *last_exit_text;
     /**
-     * 1 when it is ready: it runs, and if its declaration says when it is ready, it was so since its last start. Else 0, and
-     * also while it says that it reloads or stops.
+     * 1 if the process runs and was ready once since its last start (or if the declaration has no readiness check). 0
+     * otherwise, and while it reports that it reloads or stops.
      */
     uint8_t ready;
-    /** 0. */
+    /** Reserved, 0. */
     uint8_t reserved_2[7];
     /**
-     * Which start of the proxy its process comes from, or its last one: 1 for the first, one more for each process that was
-     * started since. It goes on with the next agent, and begins anew only where no record is left of the last process. 0
+     * The generation of the process, or of the last one: 1 for the first process of the proxy, one more for each later
+     * one. The next agent continues the count; it starts again at 1 only if no record of the last process is left. 0
      * before the first start, and for a process that an earlier version of the library started.
      */
     uint64_t generation;
-    /** What its process says of itself (`STATUS=`, sd_notify(3)), UTF-8, one line of at most 512 bytes; NULL when it says nothing. */
+    /**
+     * What the process reports about itself (`STATUS=`, sd_notify(3)), UTF-8, one line of at most 512 bytes; NULL if
+     * it reports nothing.
+     */
     const char *status_text;
     /**
-     * The generation of the other process during a handover (PROXYPROCESS_REPLACE_OVERLAP): greater for the next one, which
-     * is not ready, smaller for the predecessor, which is ending. 0 before the first start of the next one, for a process that
-     * an earlier version of the library started, and when there is no other one, which `other_state` says.
+     * The generation of the other process during a handover (PROXYPROCESS_REPLACE_OVERLAP): greater than `generation`
+     * for the next process, which is not ready yet; smaller for the previous process, which is being stopped. 0 before
+     * the next process was started, for a process that an earlier version of the library started, and if there is no
+     * other process; `other_state` tells these apart.
      */
     uint64_t other_generation;
-    /** The last thing that went wrong with that one, UTF-8; NULL when nothing did. */
+    /** The last error of the other process, UTF-8; NULL if there is none. */
     const char *other_error;
-    /** What that one is doing: a value of proxyprocess_proxy_state, PROXYPROCESS_PROXY_IDLE when there is none. */
+    /** The state of the other process: a value of proxyprocess_proxy_state; PROXYPROCESS_PROXY_IDLE if there is none. */
     int32_t other_state;
-    /** Its process; 0 while there is none. */
+    /** The pid of the other process; 0 while there is none. */
     uint32_t other_pid;
-    /** Milliseconds that it has been in its state; UINT64_MAX of a kind that the host registered. */
+    /** Milliseconds since the last change of `state`; UINT64_MAX for a kind that the host registered. */
     uint64_t state_ms;
     /**
-     * Milliseconds since its process was started, by this agent or an earlier one, while that lives and its start is known, else
-     * UINT64_MAX.
+     * Milliseconds since the process was started, by this agent or an earlier one, if it is alive and the time is
+     * known; else UINT64_MAX.
      */
     uint64_t uptime_ms;
     /**
-     * The last lines that its last process wrote to its standard error, UTF-8, with a newline between two: at most 10 of them
-     * and at most 4096 bytes, without empty ones, control characters replaced. NULL when it was ended by a stop, when it wrote
-     * none or not to a log, and until they are read, a moment after the end.
+     * The last lines that the last process wrote to its standard error, UTF-8, separated by newlines: at most 10 lines
+     * and 4096 bytes, without empty lines, control characters replaced. NULL if a stop ended the process, if it wrote
+     * none or not to a log, and for a moment after the end until the lines are read.
      */
     const char *last_stderr;
-    /** The path of the file that its standard output goes to; NULL when there is none. */
+    /** The path of the file that standard output goes to; NULL if there is none. */
     const char *stdout_log;
-    /** The same for its standard error. */
+    /** The same for standard error. */
     const char *stderr_log;
-    /** What made its last process end: a value of proxyprocess_ended_by. */
+    /** What made the last process end: a value of proxyprocess_ended_by. */
     int32_t last_exit_by;
-    /** 0. */
+    /** Reserved, 0. */
     uint8_t reserved_3[4];
-    /** Milliseconds until the next start of the other generation while it waits for one, else UINT64_MAX. */
+    /** Milliseconds until the next start of the other generation if one is scheduled, else UINT64_MAX. */
     uint64_t other_next_start_ms;
     /**
-     * Of a next generation: how many processes were started in this handover to take over, also of declarations that were
-     * superseded meanwhile. 0 of a predecessor.
+     * For a next generation: how many processes were started in this handover to take over, including those of
+     * declarations that were replaced meanwhile. 0 for a previous generation.
      */
     uint64_t other_attempts;
-    /** How the last process of the other generation ended as text, UTF-8; NULL when none has ended. */
+    /** How the last process of the other generation ended as text, UTF-8; NULL if none has ended. */
     const char *other_last_exit_text;
-    /** The last lines that this process wrote to its standard error, as `last_stderr`. */
+    /** The last lines that it wrote to its standard error, as `last_stderr`. */
     const char *other_last_stderr;
     /** How it ended: a value of proxyprocess_exit. */
     int32_t other_last_exit;
@@ -997,103 +1045,110 @@ typedef struct proxyprocess_proxy_status {
     int32_t other_last_exit_value;
     /** What made it end: a value of proxyprocess_ended_by. */
     int32_t other_last_exit_by;
-    /** 1 when that end was expected, as `last_exit_expected`, else 0. */
+    /** 1 if that end was expected, as `last_exit_expected`; else 0. */
     uint8_t other_last_exit_expected;
     /**
-     * 1 when the end of its last process was expected: by a stop or a replacement, or by itself in a way that its declaration
-     * names (expected_exit). Else 0, also when none has ended.
+     * 1 if the end of the last process was expected: caused by a stop or a replacement, or an exit that the
+     * declaration expects (expected_exit). Else 0, also if none has ended.
      */
     uint8_t last_exit_expected;
     /**
-     * 1 when the kernel has ended it for want of memory, or another process of the proxy before it; 0 else, and where that is not
-     * counted: it is where the memory of its cgroup is controlled, as with `limits_json`.
+     * 1 if the kernel killed the last process, or another process of the proxy before it, for lack of memory. Else 0,
+     * also where this is not counted: it is counted where the memory of the proxy's cgroup is controlled, as with
+     * `limits_json`.
      */
     uint8_t last_exit_oom;
-    /** The same of the last process of the other generation. */
+    /** The same for the last process of the other generation. */
     uint8_t other_last_exit_oom;
-    /** The directory of the cgroup that its processes are in, or were; NULL when it has none of its own. */
+    /**
+     * The directory of the cgroup of the processes, now or before they ended; NULL if the proxy has no cgroup of its
+     * own.
+     */
     const char *cgroup;
 } proxyprocess_proxy_status;
 
 /**
- * One event. The caller sets `struct_size` to `sizeof` of it before the call that fills it; the pointers are valid until
- * the next call with the same reader.
+ * One event. Set `struct_size` to the `sizeof` of the struct before a call fills it. The pointers are valid until the
+ * next call with the same reader.
  */
 typedef struct proxyprocess_event {
-    /** The size of this struct as the caller knows it. */
+    /** The size of this struct as the caller was compiled with it. */
     uint32_t struct_size;
     /** A value of proxyprocess_event_kind. */
     int32_t kind;
-    /** Counts up by one with every event of the manager or daemon. A gap has the number of the last event it covers. */
+    /**
+     * Increases by one with each event of the manager or daemon. A gap has the number of the last event that it
+     * covers.
+     */
     uint64_t number;
-    /** When it happened, in nanoseconds since 1970. */
+    /** When it happened, in nanoseconds since 1970-01-01 00:00 UTC. */
     uint64_t at_unix_ns;
-    /** The id of the proxy, UTF-8; NULL where it is about none. */
+    /** The id of the proxy, UTF-8; NULL if the event is about no proxy. */
     const char *id;
-    /** An error or a reason, UTF-8; NULL where there is none. */
+    /** An error or a reason, UTF-8; NULL if there is none. */
     const char *text;
     /** Milliseconds until the next start. */
     uint64_t wait_ms;
-    /** How many events are lost. */
+    /** How many events were lost. */
     uint64_t missed;
-    /** The process, or 0. */
+    /** The pid, or 0. */
     uint32_t pid;
     /** How it ended: a value of proxyprocess_exit. */
     int32_t exit;
     /** The exit code or the signal. */
     int32_t exit_value;
-    /** 0. */
+    /** Reserved, 0. */
     uint32_t reserved;
-    /** How it ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL when it has not ended. */
+    /** How it ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL if it has not ended. */
     const char *exit_text;
-    /** Which start of the proxy the process comes from that it happened to, or 0: see proxyprocess_proxy_status. */
+    /** The generation of the process that the event is about, or 0: see proxyprocess_proxy_status. */
     uint64_t generation;
 } proxyprocess_event;
 
 /**
- * One line of the log. The caller sets `struct_size` to `sizeof` of it before the call that fills it; the pointer is valid
+ * One line of the log. Set `struct_size` to the `sizeof` of the struct before a call fills it. The pointer is valid
  * until the next call with the same reader.
  */
 typedef struct proxyprocess_log_line {
-    /** The size of this struct as the caller knows it. */
+    /** The size of this struct as the caller was compiled with it. */
     uint32_t struct_size;
-    /** How serious it is: a value of proxyprocess_log_level. PROXYPROCESS_LOG_OFF when there is no line. */
+    /** The severity: a value of proxyprocess_log_level. PROXYPROCESS_LOG_OFF if there is no line. */
     int32_t level;
-    /** Counts up by one with every line of the reader's level. */
+    /** Increases by one with each line of the reader's level. */
     uint64_t number;
-    /** When it was written, in nanoseconds since 1970. */
+    /** When it was written, in nanoseconds since 1970-01-01 00:00 UTC. */
     uint64_t at_unix_ns;
     /**
-     * How many lines the reader has lost, for it fell behind: `message` says so as well, and `number` is that of the last of
-     * them. 0 for every other line.
+     * How many lines the reader lost because it fell behind. `message` says so as well, and `number` is that of the
+     * last lost line. 0 for every other line.
      */
     uint64_t missed;
     /**
-     * The message, UTF-8 without a newline, at most 4096 bytes: a longer one is cut and ends with "...". NULL when there is no
-     * line.
+     * The message, UTF-8 without a newline, at most 4096 bytes: a longer one is cut and ends with "...". NULL if there
+     * is no line.
      */
     const char *message;
     /** The length of the message without its NUL. */
     size_t message_length;
-    /** 1 when no line will come any more, for the manager has ended, and all were read; else 0. */
+    /** 1 if no line will come any more, because the manager has ended and all its lines were read; else 0. */
     uint8_t ended;
-    /** 0. */
+    /** Reserved, 0. */
     uint8_t reserved[7];
 } proxyprocess_log_line;
 
-/** What a proxy of a kind is made from. The pointers are valid until the function returns. */
+/** What a proxy of a kind is created from. The pointers are valid until the function returns. */
 typedef struct proxyprocess_proxy_context {
-    /** The size of this struct as the library knows it. */
+    /** The size of this struct as the library was compiled with it. */
     uint32_t struct_size;
-    /** 0. */
+    /** Reserved, 0. */
     uint32_t reserved;
     /** The id of the proxy, UTF-8. */
     const char *id;
-    /** The mode that the kind is registered under, ASCII. */
+    /** The mode under which the kind is registered, ASCII. */
     const char *mode;
     /**
-     * The declaration as a JSON object, with its token and its "options"; NULL when the proxy is made to be restored:
-     * then `unmarshal_snapshot` follows, and later `equal` decides whether it is still the one that is declared.
+     * The declaration as a JSON object, with its token and its "options". NULL if the proxy is created to be restored:
+     * `unmarshal_snapshot` is called next, and later `equal` decides whether the proxy is still what is declared.
      */
     const char *declaration_json;
     /** The length of the declaration. */
@@ -1101,60 +1156,66 @@ typedef struct proxyprocess_proxy_context {
 } proxyprocess_proxy_context;
 
 /**
- * A kind of proxy, implemented by the host, which a manager creates, compares, stores and restores like the built-in
- * ones. Set it up with proxyprocess_proxy_kind_init(), set the functions, and register it with
+ * A kind of proxy that the host implements. A manager creates, compares, stores and restores its proxies like the
+ * built-in ones. Set it up with proxyprocess_proxy_kind_init(), set the functions, and register it with
  * proxyprocess_manager_register_kind().
  *
- * The functions may be called on any thread, those of one proxy on several at the same time; start, stop and close come
- * one after the other, on a thread of the library's, and may block: they then delay other proxies of such kinds, but no
- * daemon. No function may unwind or longjmp, or call a function proxyprocess_manager_*(), which would say
- * PROXYPROCESS_E_IN_CALLBACK; everything else is allowed.
+ * The functions may be called on any thread, those of one proxy on several threads at the same time. start, stop and
+ * close are called one after the other on a thread of the library. They may block: this delays other proxies of
+ * registered kinds, but no daemon. A function must not unwind or longjmp, and must not call proxyprocess_manager_*(),
+ * which would return PROXYPROCESS_E_IN_CALLBACK; all other functions are allowed.
  *
- * A function that returns a code returns 0 or one of the negative codes; it may say more with proxyprocess_reply_text().
+ * A function that returns a code returns 0 or a negative code; it may add a message with proxyprocess_reply_text().
  */
 typedef struct proxyprocess_proxy_kind {
-    /** The size of this struct as the caller knows it. */
+    /** The size of this struct as the caller was compiled with it. */
     uint32_t struct_size;
-    /** 0. */
+    /** Reserved, 0. */
     uint32_t reserved;
-    /** Handed to `create` and `destroy_user`, untouched: a pointer, or a number. */
+    /** Passed to `create` and `destroy_user` unchanged: a pointer or a number. */
     void *user;
-    /** Is told that `user` is no longer needed, once, after the last proxy was destroyed; may be NULL. */
+    /** Called once, after the last proxy was destroyed, when `user` is no longer needed; may be NULL. */
     proxyprocess_destroy_fn destroy_user;
-    /** Makes a proxy, stopped, and puts it where `proxy` points: a pointer, or a number. Required. */
+    /** Creates a proxy that is not started, and stores it in `*proxy`: a pointer or a number. Required. */
     int32_t (*create)(void *user,
                       const struct proxyprocess_proxy_context *context,
                       void **proxy,
                       struct proxyprocess_reply *reply);
-    /** Frees a proxy that `create` made, once, after all other calls. It neither stops nor closes it. Required. */
+    /**
+     * Frees a proxy that `create` made. Called once, after all other calls; it neither stops nor closes the proxy.
+     * Required.
+     */
     void (*destroy)(void *proxy);
     /**
-     * Starts the proxy. It fails only when the proxy can never work as it is configured; any other failure is retried by
-     * the proxy itself. Starting a started proxy is no error. Required.
+     * Starts the proxy. It must fail only if the proxy can never work as configured; the proxy itself must retry after
+     * any other failure. Starting a started proxy is no error. Required.
      */
     int32_t (*start)(void *proxy, struct proxyprocess_reply *reply);
-    /** Stops the proxy for good, frees its resources, and returns when it is gone. Stopping twice is no error. Required. */
+    /**
+     * Stops the proxy for good, frees its resources, and returns when it is gone. Stopping twice is no error.
+     * Required.
+     */
     int32_t (*stop)(void *proxy, struct proxyprocess_reply *reply);
     /** Frees the resources of this proxy and leaves it running. Only one of `close` and `stop` is called. Required. */
     int32_t (*close)(void *proxy, struct proxyprocess_reply *reply);
     /**
-     * Returns 1 when `other`, a proxy of the same kind, is the same as declared, so that this one may go on in its place;
-     * else 0. Required.
+     * Returns 1 if `other`, a proxy of the same kind, has the same declaration, so that this proxy may keep running in
+     * its place; else 0. Required.
      */
     uint8_t (*equal)(void *proxy, void *other);
     /**
-     * Gives the state from which `unmarshal_snapshot` regains the proxy: a JSON object, by proxyprocess_reply_text(). The
-     * id is kept by the manager. Required.
+     * Returns by proxyprocess_reply_text() the state from which `unmarshal_snapshot` restores the proxy: a JSON
+     * object. The manager stores the id itself. Required.
      */
     int32_t (*marshal_snapshot)(void *proxy, struct proxyprocess_reply *reply);
     /**
-     * Restores a proxy, as `create` made it, from a stored state: a JSON object that ends with NUL. A failure is logged,
-     * and the stored state is lost. Required.
+     * Restores a proxy that `create` has just made from a stored state: a JSON object that ends with NUL. A failure is
+     * logged, and the stored state is lost. Required.
      */
     int32_t (*unmarshal_snapshot)(void *proxy, const char *json, size_t json_length, struct proxyprocess_reply *reply);
     /**
-     * Begins to stop without waiting. It is called at once on every proxy that has to go, while `stop` is called on one
-     * after the other, so that slow ones stop at the same time. May be NULL.
+     * Begins to stop without waiting. It is called on all proxies that must stop, before `stop` is called on them one
+     * after the other, so that slow proxies stop at the same time. May be NULL.
      */
     void (*request_stop)(void *proxy);
 } proxyprocess_proxy_kind;
@@ -1164,14 +1225,14 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * The version of the library that is linked, like "0.1.0"; static. That of the header is PROXYPROCESS_VERSION.
+ * Returns the version of the linked library, like "0.1.0"; static. The version of the header is PROXYPROCESS_VERSION.
  *
  * Since 0.1.0.
  */
 const char *proxyprocess_version(void);
 
 /**
- * The ABI version of the library that is linked. A program that was compiled with another PROXYPROCESS_ABI_VERSION
+ * Returns the ABI version of the linked library. A program that was compiled with a different PROXYPROCESS_ABI_VERSION
  * must not go on.
  *
  * Since 0.1.0.
@@ -1179,31 +1240,31 @@ const char *proxyprocess_version(void);
 uint32_t proxyprocess_abi_version(void);
 
 /**
- * The code, as the call returned it; PROXYPROCESS_OK for NULL.
+ * Returns the code, as the call returned it; PROXYPROCESS_OK for NULL.
  *
  * Since 0.1.0.
  */
 int32_t proxyprocess_error_code(const struct proxyprocess_error *error);
 
 /**
- * The class of the code: a value of proxyprocess_class; PROXYPROCESS_CLASS_NONE for NULL.
+ * Returns the class of the code: a value of proxyprocess_class; PROXYPROCESS_CLASS_NONE for NULL.
  *
  * Since 0.1.0.
  */
 int32_t proxyprocess_error_class(const struct proxyprocess_error *error);
 
 /**
- * The errno of the system call that failed; 0 when none did, and for NULL.
+ * Returns the errno of the system call that failed; 0 if none failed, and for NULL.
  *
  * Since 0.1.0.
  */
 int32_t proxyprocess_error_os_errno(const struct proxyprocess_error *error);
 
 /**
- * The message: one line of UTF-8 like "chdir /x: No such file or directory (os error 2)"; valid until the error is
- * freed. "" for NULL.
+ * Returns the message: one line of UTF-8 like "chdir /x: No such file or directory (os error 2)"; valid until the
+ * error is freed. "" for NULL.
  *
- * `length`: where its length without the NUL is put; may be NULL.
+ * `length`: receives its length without the NUL; may be NULL.
  *
  * Since 0.1.0.
  */
@@ -1219,21 +1280,23 @@ const char *proxyprocess_error_message(const struct proxyprocess_error *error, s
 void proxyprocess_error_free(struct proxyprocess_error *error);
 
 /**
- * A short text for a code, like "data directory is locked"; static. "unknown code" for one of a later version.
+ * Returns a short text for a code, like "data directory is locked"; static. "unknown code" for a code of a later
+ * version.
  *
  * Since 0.1.0.
  */
 const char *proxyprocess_code_str(int32_t code);
 
 /**
- * The class of a code: a value of proxyprocess_class; PROXYPROCESS_CLASS_INTERNAL for a code of a later version.
+ * Returns the class of a code: a value of proxyprocess_class; PROXYPROCESS_CLASS_INTERNAL for a code of a later
+ * version.
  *
  * Since 0.1.0.
  */
 int32_t proxyprocess_code_class(int32_t code);
 
 /**
- * Frees a string that a function of this library gave to the caller. Never use free(3) for it.
+ * Frees a string that a function of this library returned to the caller. Never use free(3) for it.
  *
  * `text`: may be NULL, which does nothing.
  *
@@ -1287,9 +1350,9 @@ int32_t proxyprocess_daemon_options_init(proxyprocess_daemon_options *options,
                                          size_t struct_size);
 
 /**
- * Makes an empty set.
+ * Creates an empty set.
  *
- * `state`: where the handle is put; free it with proxyprocess_state_free().
+ * `state`: receives the handle; free it with proxyprocess_state_free().
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
  *
@@ -1298,7 +1361,7 @@ int32_t proxyprocess_daemon_options_init(proxyprocess_daemon_options *options,
 PROXYPROCESS_MUST_USE int32_t proxyprocess_state_new(struct proxyprocess_state **state, proxyprocess_error **err);
 
 /**
- * Frees the handle. Managers that were made with it keep the set.
+ * Frees the handle. Managers that were created with it keep the set.
  *
  * `state`: may be NULL, which does nothing.
  *
@@ -1307,16 +1370,17 @@ PROXYPROCESS_MUST_USE int32_t proxyprocess_state_new(struct proxyprocess_state *
 void proxyprocess_state_free(struct proxyprocess_state *state);
 
 /**
- * Adds a proxy or replaces the one with this id. Without a token it gets one: the one that was generated for this id
- * before, or a new one, as also after proxyprocess_state_remove().
+ * Adds a proxy, or replaces the one with this id. If the declaration has no token, the proxy keeps the token that was
+ * generated for this id before, or gets a new one. A proxy that is added again after proxyprocess_state_remove() gets
+ * a new one.
  *
  * `id`: 1 to 1024 bytes of UTF-8.
  *
  * `options`: the declaration.
  *
  * Returns 0; PROXYPROCESS_E_INVALID_ID, PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ARGUMENT,
- * PROXYPROCESS_E_INVALID_UTF8, PROXYPROCESS_E_STRUCT_SIZE naming the field: it can never work;
- * PROXYPROCESS_E_IO: no token can be drawn. Nothing is changed then.
+ * PROXYPROCESS_E_INVALID_UTF8, PROXYPROCESS_E_STRUCT_SIZE, naming the field: the declaration can never work;
+ * PROXYPROCESS_E_IO: no random token could be generated. On failure nothing is changed.
  *
  * Since 0.1.0.
  */
@@ -1327,13 +1391,13 @@ int32_t proxyprocess_state_set(const struct proxyprocess_state *state,
                                proxyprocess_error **err);
 
 /**
- * Adds a proxy or replaces the one with this id, from the JSON form of a declaration.
+ * Adds a proxy, or replaces the one with this id, from the JSON form of a declaration.
  *
  * `id`: 1 to 1024 bytes of UTF-8.
  *
- * `json`, `json_length`: an object like {"command": ["/bin/a"]}; no NUL is needed at its end.
+ * `json`, `json_length`: an object like {"command": ["/bin/a"]}; it need not end with NUL.
  *
- * Returns 0, or as proxyprocess_state_set().
+ * Returns 0, or the codes of proxyprocess_state_set().
  *
  * Since 0.1.0.
  */
@@ -1347,7 +1411,7 @@ int32_t proxyprocess_state_set_json(const struct proxyprocess_state *state,
 /**
  * Removes a proxy.
  *
- * `removed`: where 1 is put if there was one with this id, else 0; may be NULL.
+ * `removed`: receives 1 if there was a proxy with this id, else 0; may be NULL.
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_INVALID_UTF8.
  *
@@ -1360,13 +1424,14 @@ int32_t proxyprocess_state_remove(const struct proxyprocess_state *state,
                                   proxyprocess_error **err);
 
 /**
- * Replaces the whole set at once.
+ * Replaces the whole set in one step.
  *
- * `json`, `json_length`: an object of declarations by id, like {"web-proxy": {"command": ["/bin/a"]}}; no NUL is
- * needed at its end.
+ * `json`, `json_length`: an object of declarations by id, like {"web-proxy": {"command": ["/bin/a"]}}; it need not end
+ * with NUL.
  *
- * Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ID naming the field, as in "proxies.web.command:
- * expected a list of strings, got nothing"; PROXYPROCESS_E_INVALID_UTF8; PROXYPROCESS_E_IO. Nothing is changed then.
+ * Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ID, naming the field, as in "proxies.web.command:
+ * expected a list of strings, got nothing"; PROXYPROCESS_E_INVALID_UTF8; PROXYPROCESS_E_IO. On failure nothing is
+ * changed.
  *
  * Since 0.1.0.
  */
@@ -1377,11 +1442,11 @@ int32_t proxyprocess_state_replace_all_json(const struct proxyprocess_state *sta
                                             proxyprocess_error **err);
 
 /**
- * The declaration of one proxy as JSON, with its token; what has its default value is left out.
+ * Returns the declaration of one proxy as JSON, with its token and without fields that have their default value.
  *
- * `json`: where the text is put, or NULL when there is no proxy with this id; free it with proxyprocess_text_free().
+ * `json`: receives the text, or NULL if there is no proxy with this id; free it with proxyprocess_text_free().
  *
- * `json_length`: where its length is put; may be NULL.
+ * `json_length`: receives its length; may be NULL.
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_INVALID_UTF8.
  *
@@ -1395,11 +1460,11 @@ int32_t proxyprocess_state_get_json(const struct proxyprocess_state *state,
                                     proxyprocess_error **err);
 
 /**
- * All declarations as one JSON object by id, which proxyprocess_state_replace_all_json() reads back.
+ * Returns all declarations as one JSON object by id, which proxyprocess_state_replace_all_json() accepts.
  *
- * `json`: where the text is put; free it with proxyprocess_text_free().
+ * `json`: receives the text; free it with proxyprocess_text_free().
  *
- * `json_length`: where its length is put; may be NULL.
+ * `json_length`: receives its length; may be NULL.
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
  *
@@ -1412,9 +1477,9 @@ int32_t proxyprocess_state_list_json(const struct proxyprocess_state *state,
                                      proxyprocess_error **err);
 
 /**
- * Tells of changes from now on.
+ * Creates a subscription that reports changes from now on.
  *
- * `subscription`: where the handle is put; free it with proxyprocess_subscription_free().
+ * `subscription`: receives the handle; free it with proxyprocess_subscription_free().
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
  *
@@ -1426,12 +1491,12 @@ int32_t proxyprocess_state_subscribe(const struct proxyprocess_state *state,
                                      proxyprocess_error **err);
 
 /**
- * Waits for a change. Changes that were not waited for are reported once.
+ * Waits for a change. All changes since the last wait are reported as one.
  *
  * `timeout_ms`: the longest wait; 0 does not wait.
  *
- * `changed`: where 1 is put if there was a change, else 0: at once when none will come any more, for the state was
- * freed and every manager of it was closed or killed.
+ * `changed`: receives 1 if there was a change, else 0. Once no change can come any more, because the state was freed
+ * and all its managers were closed or killed, 0 is returned without waiting.
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
  *
@@ -1444,11 +1509,13 @@ int32_t proxyprocess_subscription_wait(const struct proxyprocess_subscription *s
                                        proxyprocess_error **err);
 
 /**
- * A descriptor that polls readable while there is a change that proxyprocess_subscription_wait() has not told yet, and for
- * ever once none can come any more. Wait for it with poll(2) or epoll(7), never read it; then call
- * proxyprocess_subscription_wait() with timeout 0, which tells the change and makes the descriptor unreadable again.
+ * Returns a descriptor that is readable while there is a change that proxyprocess_subscription_wait() has not
+ * reported, and permanently once no change can come any more. Wait for it with poll(2) or epoll(7) and never read from
+ * it. Then call proxyprocess_subscription_wait() with timeout 0, which reports the change and makes the descriptor
+ * unreadable again.
  *
- * `descriptor`: where its number is put. It belongs to the subscription, is closed with it, and must not be closed otherwise.
+ * `descriptor`: receives its number. It belongs to the subscription, is closed with it, and must not be closed by the
+ * caller.
  *
  * Returns 0; PROXYPROCESS_E_EXHAUSTED: no descriptor is left; PROXYPROCESS_E_NULL_ARGUMENT.
  *
@@ -1460,7 +1527,7 @@ int32_t proxyprocess_subscription_descriptor(const struct proxyprocess_subscript
                                              proxyprocess_error **err);
 
 /**
- * Frees a subscription. The state may be freed before or after.
+ * Frees a subscription, before or after the state.
  *
  * `subscription`: may be NULL, which does nothing.
  *
@@ -1469,7 +1536,7 @@ int32_t proxyprocess_subscription_descriptor(const struct proxyprocess_subscript
 void proxyprocess_subscription_free(struct proxyprocess_subscription *subscription);
 
 /**
- * The name of a state, like "running"; static. "unknown" for a number of a later version.
+ * Returns the name of a state, like "running"; static. "unknown" for a number that this version does not know.
  *
  * `state`: a value of proxyprocess_proxy_state.
  *
@@ -1478,8 +1545,8 @@ void proxyprocess_subscription_free(struct proxyprocess_subscription *subscripti
 const char *proxyprocess_proxy_state_str(int32_t state);
 
 /**
- * The name of what made a process end, like "watchdog"; static. "none" for PROXYPROCESS_ENDED_BY_NONE, "unknown" for a number
- * of a later version.
+ * Returns the name of what made a process end, like "watchdog"; static. "none" for PROXYPROCESS_ENDED_BY_NONE,
+ * "unknown" for a number that this version does not know.
  *
  * `by`: a value of proxyprocess_ended_by.
  *
@@ -1488,20 +1555,20 @@ const char *proxyprocess_proxy_state_str(int32_t state);
 const char *proxyprocess_ended_by_str(int32_t by);
 
 /**
- * How many proxies are in the list; 0 for NULL.
+ * Returns the number of proxies in the list; 0 for NULL.
  *
  * Since 0.1.0.
  */
 size_t proxyprocess_status_list_count(const struct proxyprocess_status_list *list);
 
 /**
- * One proxy of the list.
+ * Returns one proxy of the list.
  *
  * `index`: from 0.
  *
  * `status`: the struct to fill; its `struct_size` is set.
  *
- * Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: there are not so many; PROXYPROCESS_E_NULL_ARGUMENT,
+ * Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: the index is out of range; PROXYPROCESS_E_NULL_ARGUMENT,
  * PROXYPROCESS_E_STRUCT_SIZE.
  *
  * Since 0.1.0.
@@ -1513,21 +1580,21 @@ int32_t proxyprocess_status_list_get(const struct proxyprocess_status_list *list
                                      proxyprocess_error **err);
 
 /**
- * One proxy of the list as one JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as text),
- * last_exit_kind ("code", "signal" or "unknown"), last_exit_value (the exit code, or the number of the signal),
- * last_exit_core_dumped (of a signal), next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint,
- * ready, generation, status_text, other (an object with generation, state, pid, last_error, attempts, next_start_ms, and the
- * keys that begin with last_exit, and last_stderr), state_ms, uptime_ms, last_exit_by ("itself", "stop", "not-ready" or
- * "watchdog"), last_exit_expected, last_exit_oom, last_stderr (a list of lines), stdout_log, stderr_log and cgroup, in this order; null is what
- * there is not.
+ * Returns one proxy of the list as a JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as
+ * text), last_exit_kind ("code", "signal" or "unknown"), last_exit_value (the exit code, or the number of the signal),
+ * last_exit_core_dumped (for a signal), next_start_ms, last_error, unproven (a list of objects with pid, program and
+ * why), hint, ready, generation, status_text, other (an object with generation, state, pid, last_error, attempts,
+ * next_start_ms, and the keys that begin with last_exit, and last_stderr), state_ms, uptime_ms, last_exit_by
+ * ("itself", "stop", "not-ready" or "watchdog"), last_exit_expected, last_exit_oom, last_stderr (a list of lines),
+ * stdout_log, stderr_log and cgroup, in this order. A missing value is null.
  *
  * `index`: from 0.
  *
- * `json`: where the text is put; free it with proxyprocess_text_free().
+ * `json`: receives the text; free it with proxyprocess_text_free().
  *
- * `json_length`: where its length is put; may be NULL.
+ * `json_length`: receives its length; may be NULL.
  *
- * Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: there are not so many; PROXYPROCESS_E_NULL_ARGUMENT.
+ * Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: the index is out of range; PROXYPROCESS_E_NULL_ARGUMENT.
  *
  * Since 0.1.0.
  */
@@ -1539,12 +1606,12 @@ int32_t proxyprocess_status_list_get_json(const struct proxyprocess_status_list 
                                           proxyprocess_error **err);
 
 /**
- * The list as one JSON object by id, each with the keys of proxyprocess_status_list_get_json() but for the id; null is what
- * there is not.
+ * Returns the list as one JSON object by id. Each value has the keys of proxyprocess_status_list_get_json() except the
+ * id; a missing value is null.
  *
- * `json`: where the text is put; free it with proxyprocess_text_free().
+ * `json`: receives the text; free it with proxyprocess_text_free().
  *
- * `json_length`: where its length is put; may be NULL.
+ * `json_length`: receives its length; may be NULL.
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
  *
@@ -1566,8 +1633,8 @@ int32_t proxyprocess_status_list_json(const struct proxyprocess_status_list *lis
 void proxyprocess_status_list_free(struct proxyprocess_status_list *list);
 
 /**
- * The name of a kind, like "started" or "snapshot_failed"; static. "none" and "end" for those two, "unknown" for a number of a
- * later version.
+ * Returns the name of an event kind, like "started" or "snapshot_failed"; static. "none" for PROXYPROCESS_EVENT_NONE,
+ * "end" for PROXYPROCESS_EVENT_END, and "unknown" for a number that this version does not know.
  *
  * `kind`: a value of proxyprocess_event_kind.
  *
@@ -1576,17 +1643,17 @@ void proxyprocess_status_list_free(struct proxyprocess_status_list *list);
 const char *proxyprocess_event_kind_str(int32_t kind);
 
 /**
- * An event as one JSON object with the keys number, at_unix_ns, id, kind (its name), pid, exit (as text), wait_ms, text,
- * missed and generation, in this order; null is what its kind does not have.
+ * Returns an event as one JSON object with the keys number, at_unix_ns, id, kind (its name), pid, exit (as text),
+ * wait_ms, text, missed and generation, in this order. A value that the kind does not have is null.
  *
- * `event`: as proxyprocess_events_next() has filled it.
+ * `event`: as filled by proxyprocess_events_next().
  *
- * `json`: where the text is put; free it with proxyprocess_text_free().
+ * `json`: receives the text; free it with proxyprocess_text_free().
  *
- * `json_length`: where its length is put; may be NULL.
+ * `json_length`: receives its length; may be NULL.
  *
- * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE; PROXYPROCESS_E_INVALID_ARGUMENT: its kind or its exit is
- * no known number; PROXYPROCESS_E_INVALID_UTF8.
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE; PROXYPROCESS_E_INVALID_ARGUMENT: `kind` or
+ * `exit` is not a known number; PROXYPROCESS_E_INVALID_UTF8.
  *
  * Since 0.1.0.
  */
@@ -1597,14 +1664,14 @@ int32_t proxyprocess_event_json(const proxyprocess_event *event,
                                 proxyprocess_error **err);
 
 /**
- * The next event, waiting for it at most so long.
+ * Waits for the next event and returns it.
  *
- * `timeout_ms`: 0 does not wait; UINT64_MAX waits until there is an event.
+ * `timeout_ms`: the longest wait; 0 does not wait, UINT64_MAX waits without a limit.
  *
- * `event`: the struct to fill; its `struct_size` is set. Its `kind` is PROXYPROCESS_EVENT_NONE when the time is over
- * and PROXYPROCESS_EVENT_END when no event will come any more.
+ * `event`: the struct to fill; its `struct_size` is set. `kind` is PROXYPROCESS_EVENT_NONE if the timeout elapsed, and
+ * PROXYPROCESS_EVENT_END if no event will come any more.
  *
- * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE: no event is lost by that.
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE: these lose no event.
  *
  * Since 0.1.0.
  */
@@ -1615,12 +1682,13 @@ int32_t proxyprocess_events_next(const struct proxyprocess_events *events,
                                  proxyprocess_error **err);
 
 /**
- * A descriptor that polls readable while there is an event to read or none will come any more, for hosts with an event
- * loop of their own. Wait for it with poll(2) or epoll(7), never read it; then call proxyprocess_events_next() with
- * timeout 0 until it says PROXYPROCESS_EVENT_NONE: poll again; or PROXYPROCESS_EVENT_END: leave the
- * loop, for the descriptor stays readable from then on.
+ * Returns a descriptor that is readable while there is an event to read, and permanently once no event will come any
+ * more, for hosts with their own event loop. Wait for it with poll(2) or epoll(7) and never read from it. Then call
+ * proxyprocess_events_next() with timeout 0 until it returns PROXYPROCESS_EVENT_NONE: poll again; or
+ * PROXYPROCESS_EVENT_END: remove the descriptor from the loop, because it stays readable.
  *
- * `descriptor`: where its number is put. It belongs to the reader, is closed with it, and must not be closed otherwise.
+ * `descriptor`: receives its number. It belongs to the reader, is closed with it, and must not be closed by the
+ * caller.
  *
  * Returns 0; PROXYPROCESS_E_EXHAUSTED: no descriptor is left; PROXYPROCESS_E_NULL_ARGUMENT.
  *
@@ -2093,13 +2161,13 @@ int32_t proxyprocess_manager_wait_until(const struct proxyprocess_manager *manag
                                         proxyprocess_error **err);
 
 /**
- * What the manager and its proxies do, as metrics in the text format of Prometheus, version 0.0.4 (content type
- * "text/plain; version=0.0.4"). The names of all families begin with "proxyprocess_". Counters of the manager begin with 0 at
- * its creation; those of a proxy, which have the label "proxy", with its process.
+ * Returns metrics of the manager and its proxies in the text format of Prometheus, version 0.0.4 (content type
+ * "text/plain; version=0.0.4"). The names of all metrics begin with "proxyprocess_". Counters of the manager start at
+ * 0 when it is created; those of a proxy, which have the label "proxy", start at 0 with each of its processes.
  *
- * `text`: where the text is put, UTF-8; free it with proxyprocess_text_free().
+ * `text`: receives the text, UTF-8; free it with proxyprocess_text_free().
  *
- * `text_length`: where its length is put; may be NULL.
+ * `text_length`: receives its length; may be NULL.
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
  *
@@ -2112,15 +2180,15 @@ int32_t proxyprocess_manager_metrics(const struct proxyprocess_manager *manager,
                                      proxyprocess_error **err);
 
 /**
- * Makes a daemon that is not started.
+ * Creates a daemon and does not start it.
  *
  * `id`: 1 to 1024 bytes of UTF-8.
  *
- * `options`: the declaration. What can never work is an error of proxyprocess_daemon_start().
+ * `options`: the declaration. A declaration that can never work is reported by proxyprocess_daemon_start().
  *
- * `files`: where its pid and its output go; NULL is nowhere.
+ * `files`: where the pid file and the output of the process are written; NULL for no files.
  *
- * `daemon`: where the handle is put; free it with proxyprocess_daemon_free().
+ * `daemon`: receives the handle; free it with proxyprocess_daemon_free().
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ARGUMENT,
  * PROXYPROCESS_E_INVALID_UTF8, PROXYPROCESS_E_STRUCT_SIZE, naming the field.
@@ -2135,11 +2203,11 @@ int32_t proxyprocess_daemon_new(const char *id,
                                 proxyprocess_error **err);
 
 /**
- * Makes a daemon that is not started, from the JSON form of a declaration.
+ * Creates a daemon from the JSON form of a declaration and does not start it.
  *
- * `json`, `json_length`: an object like {"command": ["/bin/a"]}; no NUL is needed at its end.
+ * `json`, `json_length`: an object like {"command": ["/bin/a"]}; it need not end with NUL.
  *
- * Others and result: as proxyprocess_daemon_new().
+ * Other parameters and return values: as for proxyprocess_daemon_new().
  *
  * Since 0.1.0.
  */
@@ -2152,8 +2220,8 @@ int32_t proxyprocess_daemon_new_json(const char *id,
                                      proxyprocess_error **err);
 
 /**
- * Frees a daemon. If it was neither stopped nor closed it is closed: its process runs on. No other call on it may be
- * executing.
+ * Frees a daemon. A daemon that was neither stopped nor closed is closed: its process keeps running. No other call on
+ * the daemon may be executing.
  *
  * `daemon`: may be NULL, which does nothing.
  *
@@ -2162,14 +2230,16 @@ int32_t proxyprocess_daemon_new_json(const char *id,
 void proxyprocess_daemon_free(struct proxyprocess_daemon *daemon);
 
 /**
- * Starts the process and keeps it running. Starting a started daemon is no error; a stopped one is started anew.
+ * Starts the process and keeps it running. Starting a daemon that is already started does nothing; a stopped daemon is
+ * started again.
  *
- * It returns when the first attempt succeeded; or, after a failure that may pass (missing program, exhausted processes,
- * full disk), with the next attempt scheduled and the failure in the status and the log.
+ * Returns as soon as the first attempt succeeded. If it failed for a reason that may pass (missing program, process
+ * limit reached, disk full), the call also succeeds: the next attempt is scheduled, and the failure is in the status
+ * and the log.
  *
- * Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ID: it can never work; PROXYPROCESS_E_CLOSED;
- * PROXYPROCESS_E_STOPPED: another thread stopped it meanwhile; PROXYPROCESS_E_EXHAUSTED: the library's own threads
- * cannot be started.
+ * Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ID: the declaration can never work;
+ * PROXYPROCESS_E_CLOSED; PROXYPROCESS_E_STOPPED: another thread stopped the daemon during the call;
+ * PROXYPROCESS_E_EXHAUSTED: the library cannot start its own threads.
  *
  * Since 0.1.0.
  */
@@ -2178,13 +2248,14 @@ int32_t proxyprocess_daemon_start(const struct proxyprocess_daemon *daemon,
                                   proxyprocess_error **err);
 
 /**
- * Stops the process: the stop signal to its group, SIGKILL after the grace period. It returns when the whole group is
- * gone. Stopping a daemon that is not started, or twice, is no error; after proxyprocess_daemon_close() it has no
- * effect. proxyprocess_daemon_start() starts it again.
+ * Stops the process: sends the stop signal to its process group, and SIGKILL after the grace period. Returns when the
+ * whole group is gone. Stopping a daemon that is not started, or stopping it twice, is no error. After
+ * proxyprocess_daemon_close() the call has no effect. proxyprocess_daemon_start() starts the daemon again.
  *
- * Returns 0; PROXYPROCESS_E_STILL_RUNNING, naming what outlived SIGKILL; PROXYPROCESS_E_UNPROVEN: all that is proven to be of
- * the proxy is gone, and the message names other processes that may be and were not signalled; PROXYPROCESS_E_IO: all is
- * gone but the pid file, which could not be removed.
+ * Returns 0; PROXYPROCESS_E_STILL_RUNNING: processes survived SIGKILL, and the message names them;
+ * PROXYPROCESS_E_UNPROVEN: all processes that are proven to belong to the proxy are gone, and the message names others
+ * that may belong to it and were not signalled; PROXYPROCESS_E_IO: all processes are gone, but the pid file could not
+ * be removed.
  *
  * Since 0.1.0.
  */
@@ -2193,8 +2264,9 @@ int32_t proxyprocess_daemon_stop(const struct proxyprocess_daemon *daemon,
                                  proxyprocess_error **err);
 
 /**
- * Ends the grace of a proxyprocess_daemon_stop() that is under way in another thread, as proxyprocess_manager_end_grace() does:
- * what is left of the process gets SIGKILL now. While nothing is being ended it does nothing.
+ * Cuts short the grace period of a proxyprocess_daemon_stop() that is executing in another thread, as
+ * proxyprocess_manager_end_grace() does: the remaining processes get SIGKILL now. Does nothing if no process is being
+ * stopped.
  *
  * Returns 0.
  *
@@ -2205,7 +2277,7 @@ int32_t proxyprocess_daemon_end_grace(const struct proxyprocess_daemon *daemon,
                                       proxyprocess_error **err);
 
 /**
- * Ends the supervision and leaves the process running. From now on proxyprocess_daemon_stop() has no effect.
+ * Ends the supervision and leaves the process running. From then on proxyprocess_daemon_stop() has no effect.
  *
  * Returns 0; PROXYPROCESS_E_FORKED.
  *
@@ -2216,11 +2288,12 @@ int32_t proxyprocess_daemon_close(const struct proxyprocess_daemon *daemon,
                                   proxyprocess_error **err);
 
 /**
- * Whether two daemons are the same process as declared: id, command, directory, environment, token, credentials and
- * files. How they are stopped and restarted, and the agent's own environment, do not count. A daemon out of a snapshot of
- * Consul's equals one whose declared variables its process has, whichever others that has.
+ * Compares what two daemons declare about their process: id, command, directory, environment, token, credentials and
+ * files. Stop and restart settings and the agent's own environment are not compared. A daemon restored from a Consul
+ * snapshot is equal to one whose declared variables are in the environment of its process; further variables there do
+ * not count.
  *
- * `equal`: where 1 or 0 is put.
+ * `equal`: receives 1 or 0.
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
  *
@@ -2233,12 +2306,12 @@ int32_t proxyprocess_daemon_equal(const struct proxyprocess_daemon *daemon,
                                   proxyprocess_error **err);
 
 /**
- * What proxyprocess_daemon_unmarshal_snapshot() needs to take the process over, in another agent as well: a JSON object
- * with the declaration, the token in the clear, and the process if one lives.
+ * Returns what proxyprocess_daemon_unmarshal_snapshot() needs to take over the process, also in another agent: a JSON
+ * object with the declaration, the token in clear text, and the process if one is alive.
  *
- * `json`: where the text is put; free it with proxyprocess_text_free().
+ * `json`: receives the text; free it with proxyprocess_text_free().
  *
- * `json_length`: where its length is put; may be NULL.
+ * `json_length`: receives its length; may be NULL.
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
  *
@@ -2251,16 +2324,16 @@ int32_t proxyprocess_daemon_marshal_snapshot(const struct proxyprocess_daemon *d
                                              proxyprocess_error **err);
 
 /**
- * Becomes the daemon of a snapshot. A process that lives, and is proven to be the one of the snapshot, is supervised at
- * once; one that is gone is started by proxyprocess_daemon_start().
+ * Turns this daemon into the daemon of a snapshot. If the process of the snapshot is alive and proven to be the same
+ * process, it is supervised immediately; if it is gone, proxyprocess_daemon_start() starts it.
  *
- * `json`, `json_length`: what proxyprocess_daemon_marshal_snapshot() gave, or the Daemon.MarshalSnapshot of Consul 1.2 to
- * 1.4 (`CommandArgs`, `CommandDir`, `CommandEnv`, `CommandPath`, `Pid`, `ProxyID`, `ProxyToken`), which names no files: the
- * files of this daemon are kept then. No NUL is needed at its end.
+ * `json`, `json_length`: a snapshot from proxyprocess_daemon_marshal_snapshot(), or from Daemon.MarshalSnapshot of
+ * Consul 1.2 to 1.4 (`CommandArgs`, `CommandDir`, `CommandEnv`, `CommandPath`, `Pid`, `ProxyID`, `ProxyToken`).
+ * Consul's names no files; the daemon then keeps its own. The text need not end with NUL.
  *
- * Returns 0; PROXYPROCESS_E_INVALID_CONFIG naming the field, or because this daemon was started already;
- * PROXYPROCESS_E_INVALID_UTF8; PROXYPROCESS_E_IO and PROXYPROCESS_E_EXHAUSTED when Consul's process cannot be examined
- * now. Nothing is changed then.
+ * Returns 0; PROXYPROCESS_E_INVALID_CONFIG, naming the field, or because this daemon was already started;
+ * PROXYPROCESS_E_INVALID_UTF8; PROXYPROCESS_E_IO and PROXYPROCESS_E_EXHAUSTED if the process of a Consul snapshot
+ * cannot be examined now. On failure nothing is changed.
  *
  * Since 0.1.0.
  */
@@ -2271,9 +2344,9 @@ int32_t proxyprocess_daemon_unmarshal_snapshot(const struct proxyprocess_daemon 
                                                proxyprocess_error **err);
 
 /**
- * What the daemon is doing: a list of one.
+ * Returns the status of the daemon, as a list with one entry.
  *
- * `list`: where the list is put; free it with proxyprocess_status_list_free().
+ * `list`: receives the list; free it with proxyprocess_status_list_free().
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
  *
@@ -2285,9 +2358,9 @@ int32_t proxyprocess_daemon_status(const struct proxyprocess_daemon *daemon,
                                    proxyprocess_error **err);
 
 /**
- * A reader of the daemon's lifecycle events from now on.
+ * Creates a reader of the daemon's lifecycle events, starting now.
  *
- * `events`: where the handle is put; free it with proxyprocess_events_free(), before or after the daemon.
+ * `events`: receives the handle; free it with proxyprocess_events_free(), before or after the daemon.
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
  *
@@ -2299,9 +2372,9 @@ int32_t proxyprocess_daemon_events(const struct proxyprocess_daemon *daemon,
                                    proxyprocess_error **err);
 
 /**
- * Makes a proxy that does nothing.
+ * Creates a proxy that does nothing.
  *
- * `noop`: where the handle is put; free it with proxyprocess_noop_free().
+ * `noop`: receives the handle; free it with proxyprocess_noop_free().
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
  *
@@ -2310,7 +2383,7 @@ int32_t proxyprocess_daemon_events(const struct proxyprocess_daemon *daemon,
 PROXYPROCESS_MUST_USE int32_t proxyprocess_noop_new(struct proxyprocess_noop **noop, proxyprocess_error **err);
 
 /**
- * Frees it.
+ * Frees the handle.
  *
  * `noop`: may be NULL, which does nothing.
  *
@@ -2344,7 +2417,7 @@ int32_t proxyprocess_noop_close(const struct proxyprocess_noop *noop,
                                 proxyprocess_error **err);
 
 /**
- * All of them are equal: 1 is put where `equal` points. Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+ * Two proxies that do nothing are always equal: `equal` receives 1. Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
  *
  * Since 0.1.0.
  */
@@ -2355,7 +2428,7 @@ int32_t proxyprocess_noop_equal(const struct proxyprocess_noop *noop,
                                 proxyprocess_error **err);
 
 /**
- * The empty JSON object; free the text with proxyprocess_text_free(). `json_length` may be NULL. Returns 0;
+ * Returns the empty JSON object; free the text with proxyprocess_text_free(). `json_length` may be NULL. Returns 0;
  * PROXYPROCESS_E_NULL_ARGUMENT.
  *
  * Since 0.1.0.
@@ -2367,7 +2440,8 @@ int32_t proxyprocess_noop_marshal_snapshot(const struct proxyprocess_noop *noop,
                                            proxyprocess_error **err);
 
 /**
- * Takes any JSON object. Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_UTF8 when it is none.
+ * Accepts any JSON object. Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_UTF8 if the text is not
+ * one.
  *
  * Since 0.1.0.
  */
@@ -2391,12 +2465,12 @@ int32_t proxyprocess_noop_unmarshal_snapshot(const struct proxyprocess_noop *noo
 PROXYPROCESS_MUST_USE int32_t proxyprocess_proxy_kind_init(proxyprocess_proxy_kind *kind, size_t struct_size);
 
 /**
- * Leaves text for the library, within a function of a proxy kind: the snapshot of a `marshal_snapshot` that returns 0,
- * or what went wrong. The last text counts.
+ * Passes text from a function of a proxy kind to the library: the snapshot of a `marshal_snapshot` that returns 0, or
+ * an error message. A later call replaces the text.
  *
- * `reply`: as the function got it.
+ * `reply`: as passed to the function.
  *
- * `text`, `length`: UTF-8, copied; no NUL is needed at its end.
+ * `text`, `length`: UTF-8, copied; it need not end with NUL.
  *
  * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_INVALID_UTF8.
  *
@@ -2409,18 +2483,18 @@ int32_t proxyprocess_reply_text(struct proxyprocess_reply *reply,
 
 /**
  * Sets where the log of the whole program goes; before the first call it goes nowhere. A later call replaces the
- * callback; when it returns, the earlier one is not executing any more and was destroyed.
+ * callback; when it returns, the earlier callback is not executing any more and its `destroy` was called.
  *
- * `level`: how much, a value of proxyprocess_log_level.
+ * `level`: how much is logged, a value of proxyprocess_log_level.
  *
- * `callback`: NULL is none; `user` and `destroy` are ignored then.
+ * `callback`: NULL means none; `user` and `destroy` are then ignored.
  *
- * `user`: handed to the callback, untouched.
+ * `user`: passed to the callback unchanged.
  *
- * `destroy`: called when the callback is replaced; may be NULL. After a failure it is not called.
+ * `destroy`: called when the callback is replaced; may be NULL. It is not called after a failure.
  *
- * Returns 0; PROXYPROCESS_E_LOGGER_INSTALLED: the program has another logger, of its Rust part;
- * PROXYPROCESS_E_INVALID_ARGUMENT: no such level; PROXYPROCESS_E_IN_CALLBACK.
+ * Returns 0; PROXYPROCESS_E_LOGGER_INSTALLED: the program's Rust code has installed another logger;
+ * PROXYPROCESS_E_INVALID_ARGUMENT: unknown level; PROXYPROCESS_E_IN_CALLBACK.
  *
  * Since 0.1.0.
  */
@@ -2432,14 +2506,14 @@ int32_t proxyprocess_log_set_callback(int32_t level,
                                       proxyprocess_error **err);
 
 /**
- * A reader of all lines of the library, of all its managers and daemons, from now on.
+ * Creates a reader of all lines of the library, from all managers and daemons, starting now.
  *
- * `level`: how much, a value of proxyprocess_log_level; PROXYPROCESS_LOG_OFF is nothing.
+ * `level`: how much, a value of proxyprocess_log_level; PROXYPROCESS_LOG_OFF means nothing.
  *
- * `logs`: where the handle is put; free it with proxyprocess_logs_free().
+ * `logs`: receives the handle; free it with proxyprocess_logs_free().
  *
- * Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: no such level; PROXYPROCESS_E_FORKED: the process was forked off by one that
- * has had such a reader (a reader of a manager of its own can be had there); PROXYPROCESS_E_NULL_ARGUMENT.
+ * Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: unknown level; PROXYPROCESS_E_FORKED: this process was forked by one
+ * that had such a reader (proxyprocess_manager_logs() of a new manager works there); PROXYPROCESS_E_NULL_ARGUMENT.
  *
  * Since 0.1.0.
  */
@@ -2449,14 +2523,14 @@ int32_t proxyprocess_logs_new(int32_t level,
                               proxyprocess_error **err);
 
 /**
- * The next line, waiting for it at most so long.
+ * Waits for the next line and returns it.
  *
- * `timeout_ms`: 0 does not wait; UINT64_MAX waits until a line is written.
+ * `timeout_ms`: the longest wait; 0 does not wait, UINT64_MAX waits without a limit.
  *
- * `line`: the struct to fill; its `struct_size` is set. Its `level` is PROXYPROCESS_LOG_OFF when the time is over, and at
- * once when no line will come any more: then `ended` is 1.
+ * `line`: the struct to fill; its `struct_size` is set. `level` is PROXYPROCESS_LOG_OFF if the timeout elapsed. Once
+ * no line will come any more, the call returns this at once, with `ended` 1.
  *
- * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE: no line is lost by that.
+ * Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE: these lose no line.
  *
  * Since 0.1.0.
  */
@@ -2467,11 +2541,12 @@ int32_t proxyprocess_logs_next(const struct proxyprocess_logs *logs,
                                proxyprocess_error **err);
 
 /**
- * A descriptor that polls readable while there is a line to read or none will come any more, for hosts with an event loop of
- * their own. Wait for it with poll(2) or epoll(7), never read it; then call proxyprocess_logs_next() with timeout 0 until its
- * `level` is PROXYPROCESS_LOG_OFF.
+ * Returns a descriptor that is readable while there is a line to read, and permanently once no line will come any
+ * more, for hosts with their own event loop. Wait for it with poll(2) or epoll(7) and never read from it. Then call
+ * proxyprocess_logs_next() with timeout 0 until `level` is PROXYPROCESS_LOG_OFF.
  *
- * `descriptor`: where its number is put. It belongs to the reader, is closed with it, and must not be closed otherwise.
+ * `descriptor`: receives its number. It belongs to the reader, is closed with it, and must not be closed by the
+ * caller.
  *
  * Returns 0; PROXYPROCESS_E_EXHAUSTED: no descriptor is left; PROXYPROCESS_E_NULL_ARGUMENT.
  *

@@ -9,110 +9,109 @@ use std::time::Duration;
 /// How long a process must have run before a new exit counts as the first failure again (`DaemonRestartHealthy`).
 pub const DAEMON_RESTART_HEALTHY: Duration = Duration::from_secs(10);
 
-/// How many restarts in a row are made at once, before waiting begins (`DaemonRestartBackoffMin`).
+/// How many restarts in a row are made without waiting (`DaemonRestartBackoffMin`).
 pub const DAEMON_RESTART_BACKOFF_MIN: u32 = 3;
 
 /// The longest wait between two attempts (`DaemonRestartMaxWait`).
 pub const DAEMON_RESTART_MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// Jitter of the restart wait, as the fraction of it that is left to chance. The original has none.
+/// Jitter of the restart wait: the random fraction of it. The original has none.
 pub const DAEMON_RESTART_JITTER: f64 = 0.0;
 
-/// How long a process may take to obey the stop signal before it is killed; the original's fixed 5 s.
+/// The time between the stop signal and SIGKILL; the original's fixed 5 s.
 pub const DAEMON_GRACE_PERIOD: Duration = Duration::from_secs(5);
 
-/// How long what a crashed process left of its group may take to obey the stop signal before it is killed: no time,
+/// When a process crashed: the time between the stop signal to the processes left in its group and SIGKILL. Zero,
 /// because a restart waits for it.
 pub const DAEMON_LEFTOVER_GRACE: Duration = Duration::ZERO;
 
-/// How long a process may take to become ready, where its declaration says when it is, before it is stopped; that of systemd
-/// (`DefaultTimeoutStartSec`).
+/// How long a process may take to become ready, if its declaration has a readiness check, before it is stopped; the
+/// default of systemd (`DefaultTimeoutStartSec`).
 pub const START_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// How many connections may wait at a socket of a declaration that are not accepted yet: the kernel's own limit since Linux
+/// The backlog of a declared socket: how many connections may wait to be accepted; the kernel's own limit since Linux
 /// 5.4 (`net.core.somaxconn`).
 pub const LISTEN_BACKLOG: u32 = 4096;
 
 /// How long a command that reloads a proxy may take before it is killed.
 pub(crate) const RELOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a command that finds out whether a process is ready may take, unless the declaration says otherwise.
+/// How long a command that checks readiness may take, unless the declaration says otherwise.
 pub(crate) const READY_COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The sync is made at the latest this long after the first unsynced change (`ManagerCoalescePeriod`).
+/// A sync begins at the latest this long after the first unsynced change (`ManagerCoalescePeriod`).
 pub const MANAGER_COALESCE_PERIOD: Duration = Duration::from_secs(5);
 
-/// The sync is made once nothing changed for this long (`ManagerQuiescentPeriod`).
+/// A sync begins once nothing changed for this long (`ManagerQuiescentPeriod`).
 pub const MANAGER_QUIESCENT_PERIOD: Duration = Duration::from_millis(500);
 
 /// The snapshot is rewritten at most once in this period, and only if it changed (`ManagerSnapshotPeriod`).
 pub const MANAGER_SNAPSHOT_PERIOD: Duration = Duration::from_secs(1);
 
-/// How many lifecycle events a manager keeps for readers that fell behind; older ones become an explicit gap.
+/// How many lifecycle events a manager keeps for readers that fell behind; older events become a gap.
 pub const EVENT_CAPACITY: usize = 1024;
 
-/// How many lines of the log are kept for each reader of them ([`Logs`](crate::Logs)); a line then says how many older ones
-/// are lost.
+/// How many log lines are kept for each reader ([`Logs`](crate::Logs)); a line then says how many older ones are lost.
 pub const LOG_CAPACITY: usize = 1024;
 
-/// The longest period that is read from a document, a year: more is a mistake of the unit. Written for longer ones, which
-/// Rust code may declare.
+/// The longest period that is accepted in a document, a year: a longer one is taken for a wrong unit. It is also what
+/// is written for a longer period that Rust code declares.
 pub(crate) const LONGEST_PERIOD: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// The most failures after which a proxy is given up: more would be remembered one by one.
+/// The largest number of failures after which a proxy is given up: each one is remembered.
 pub(crate) const MOST_FAILURES: u32 = 1000;
 
-/// The most handovers at a time: more than there can be processes is a mistake.
+/// The most handovers at a time: a number above that of possible processes is a mistake.
 pub(crate) const MOST_HANDOVERS: usize = 1 << 20;
 
-/// The most steps of a stop: more is a mistake, and all of them are in the record of each process.
+/// The most steps of a stop: more is a mistake, and all of them are stored in the record of each process.
 pub(crate) const MAX_STOP_STEPS: usize = 16;
 
-/// Name of the environment variable that holds the proxy's id (`EnvProxyID`).
+/// The environment variable with the proxy's id (`EnvProxyID`).
 pub const ENV_PROXY_ID: &str = "CONNECT_PROXY_ID";
 
-/// Name of the environment variable that holds the proxy's token (`EnvProxyToken`).
+/// The environment variable with the proxy's token (`EnvProxyToken`).
 pub const ENV_PROXY_TOKEN: &str = "CONNECT_PROXY_TOKEN";
 
-/// Name of the environment variable that holds which data directory, or else which manager or daemon, a process is of.
+/// The environment variable that identifies the data directory of a process or, without one, its manager or daemon.
 pub const ENV_PROXY_ORIGIN: &str = "CONNECT_PROXY_ORIGIN";
 
-/// Name of the environment variable that holds the generation of a process: which of the starts of its proxy it comes from.
+/// The environment variable with the generation of a process: which start of its proxy it comes from.
 pub const ENV_PROXY_GENERATION: &str = "CONNECT_PROXY_GENERATION";
 
-/// Name of the environment variable that holds the epoch of a process: one more than that of the process of its proxy beside
-/// which it was started, and 0 without any.
+/// The environment variable with the epoch of a process: one more than that of the process of its proxy beside which it
+/// was started, and 0 if there was none.
 pub const ENV_PROXY_EPOCH: &str = "CONNECT_PROXY_EPOCH";
 
-/// Name of the environment variable that holds the id of the service that a sidecar stands for (`EnvSidecarFor`).
+/// The environment variable with the id of the service that a sidecar serves (`EnvSidecarFor`).
 pub const ENV_SIDECAR_FOR: &str = "CONNECT_SIDECAR_FOR";
 
-/// The variables that the library sets, and no declaration can.
+/// The variables that the library sets; a declaration must not set them.
 pub(crate) const OWN_VARIABLES: [&str; 6] =
     [ENV_PROXY_EPOCH, ENV_PROXY_GENERATION, ENV_PROXY_ID, ENV_PROXY_ORIGIN, ENV_PROXY_TOKEN, ENV_SIDECAR_FOR];
 
-/// Name of the environment variable that holds the socket for the notifications of a process (sd_notify(3)).
+/// The environment variable that names the notification socket of a process (sd_notify(3)).
 pub(crate) const ENV_NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
-/// In how many microseconds a process has to feed its watchdog once, and the pid of the process that is meant
+/// The watchdog period in microseconds, and the pid of the process that must feed the watchdog
 /// (sd_watchdog_enabled(3)).
 pub(crate) const ENV_WATCHDOG_USEC: &str = "WATCHDOG_USEC";
 pub(crate) const ENV_WATCHDOG_PID: &str = "WATCHDOG_PID";
 
-/// How many sockets a process has, what they are called, and the pid of the process that they are for (sd_listen_fds(3)).
+/// The number of passed sockets, their names, and the pid of the process that gets them (sd_listen_fds(3)).
 pub(crate) const ENV_LISTEN_FDS: &str = "LISTEN_FDS";
 pub(crate) const ENV_LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
 pub(crate) const ENV_LISTEN_PID: &str = "LISTEN_PID";
 
-/// How many descriptors a process can hand over to be kept (systemd.exec(5)).
+/// How many descriptors a process can store (systemd.exec(5)).
 pub(crate) const ENV_FDSTORE: &str = "FDSTORE";
 
-/// The variables of the agent's environment that no process inherits, because they are addressed to the agent itself: what a
-/// service manager tells a service about its notifications, watchdog, sockets, identity, log and credentials
-/// (systemd.exec(5), sd_notify(3), sd_listen_fds(3), sd_pidfd_get_inode_id(3)). A proxy that had them would speak in the
-/// agent's name. A declared variable of the same name is given.
+/// The variables of the agent's environment that no process inherits, because they are addressed to the agent itself:
+/// what a service manager tells a service about its notifications, watchdog, sockets, identity, log and credentials
+/// (systemd.exec(5), sd_notify(3), sd_listen_fds(3), sd_pidfd_get_inode_id(3)). A proxy that had them could act in the
+/// agent's name. They can be declared.
 ///
-/// Those that tell something about the unit as a whole are inherited, such as `STATE_DIRECTORY` and `MEMORY_PRESSURE_WATCH`.
+/// Variables about the unit as a whole are inherited, such as `STATE_DIRECTORY` and `MEMORY_PRESSURE_WATCH`.
 pub const HOST_VARIABLES: [&str; 17] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
@@ -133,37 +132,37 @@ pub const HOST_VARIABLES: [&str; 17] = [
     "PIDFILE",
 ];
 
-/// How long a process may outlive SIGKILL before a stop reports that it is still there. Only a process in an
-/// uninterruptible system call, or one that we may not signal, ever takes this long.
+/// How long a process may survive SIGKILL before a stop reports it. Only a process in an uninterruptible system call,
+/// or one that the agent may not signal, ever takes this long.
 pub(crate) const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
-/// After so long without an answer of the user database to one start, the starts that would ask it fail, and are tried again.
-/// Only a database of another machine takes longer, and mostly one that is not there.
+/// After this long without an answer of the user database to one start, other starts that need it fail and are tried
+/// again. Only a database on another machine takes longer, usually one that is unreachable.
 pub(crate) const LOOKUP_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long a start waits for the zombies of its predecessor to be reaped by their parents. An init does so within
-/// milliseconds; one that has not by then may never.
+/// How long a start waits for the zombies of the previous process to be reaped by their parents. An init does so within
+/// milliseconds; a parent that has not done it by then may never do it.
 pub(crate) const REAP_WAIT: Duration = Duration::from_secs(2);
 
-/// How long the next process of a handover runs before it is first probed: most programs that end for a mistake in their
-/// configuration have ended by then.
+/// How long the next process of a handover runs before it is first probed: most programs that end because of a mistake
+/// in their configuration have ended by then.
 pub(crate) const NEXT_IS_PROBED_AFTER: Duration = Duration::from_secs(1);
 
-/// How soon a process has ended that has perhaps put itself into the background.
+/// A process that ended within this time may have put itself into the background.
 pub(crate) const BACKGROUND_WITHIN: Duration = Duration::from_secs(2);
 
-/// How long a start is held at the most while a process lives that is in the session of the process before and is not proven
-/// to be of it. Twice the usual grace period: most programs that can end by themselves have ended by then.
+/// The longest time that a start waits for a living process that is in the session of the previous process but not
+/// proven to belong to it. Twice the usual grace period: most programs that can end by themselves have ended by then.
 pub(crate) const HELD_START: Duration = Duration::from_secs(10);
 
-/// How often it is asked meanwhile whether it still lives.
+/// How often such a process is checked.
 pub(crate) const HELD_START_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The wait after a start that failed before the program ran (missing binary, exhausted processes), at the least:
-/// trying again in the same millisecond would only burn CPU while the scarcity lasts.
+/// The shortest wait after a start that failed before the program was executed (missing binary, process limit reached):
+/// trying again in the same millisecond would only burn CPU while resources are short.
 pub(crate) const FAILED_START_WAIT: Duration = Duration::from_secs(1);
 
-/// The same where `max_wait` is shorter: whatever is declared, a start that fails at once must not become a busy loop.
+/// The same if `max_wait` is shorter: whatever is declared, a start that fails at once must not become a busy loop.
 pub(crate) const FAILED_START_PAUSE: Duration = Duration::from_millis(10);
 
 /// The first wait before a file that could not be written or removed is tried again; each later one doubles it.
@@ -172,35 +171,35 @@ pub(crate) const REPAIR_WAIT: Duration = Duration::from_secs(1);
 /// The first wait of the backoff; each later one doubles it (2 s, 4 s, 8 s, as in the original).
 pub(crate) const BACKOFF_BASE: Duration = Duration::from_secs(2);
 
-/// How long a new manager waits for the lock of its data directory while the holder lives: it may be dying.
+/// How long a new manager waits for the lock of its data directory while the holder is alive: it may be exiting.
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The same while the holder is gone and a child that it was starting still has the lock.
+/// The same if the holder is gone, and a child that it was starting still has the lock.
 pub(crate) const ORPHANED_LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The largest file that is read as a process record or pid file. A record holds an id and a token, which is a variable
-/// of the environment: the kernel has none longer than 128 KiB, and JSON writes a byte in six at the most.
+/// The largest process record or pid file that is read. A record contains an id and a token, which is an environment
+/// variable: the kernel limits one to 128 KiB, and JSON needs at most six bytes for each byte.
 pub(crate) const MAX_RECORD: u64 = 1024 * 1024;
-/// The most that a record says of the commands of a stop, in bytes: with more it might be too large to be read, and the process
-/// be lost.
+/// The most bytes in a record for the commands of a stop: with more, the record could be too large to be read, and the
+/// process be lost.
 pub(crate) const MAX_RECORDED_COMMANDS: usize = 128 * 1024;
 
-/// The largest snapshot that is read, and so the largest that is written: a kilobyte for each of a quarter of a million
-/// proxies. What is larger is not read into memory.
+/// The largest snapshot that is read, and therefore written: a kilobyte for each of a quarter of a million proxies. A
+/// larger one is not read into memory.
 pub(crate) const MAX_SNAPSHOT: u64 = 256 * 1024 * 1024;
 
-/// How many damaged files of one name are set aside. More would only fill the disk of an agent that starts over and over;
-/// the first ones show how it began.
+/// How many damaged files of one name are set aside. More would only fill the disk of an agent that restarts
+/// repeatedly; the first ones show how it began.
 pub(crate) const MAX_SET_ASIDE: u32 = 8;
 
-/// How many entries that cannot be used are named; of the others, which may be a million, it is said how many they are.
+/// How many unusable entries are named; the others, which may be a million, are only counted.
 pub(crate) const MAX_REFUSED_NAMED: usize = 16;
 
-/// The longest id, in bytes. Longer ones would not fit the paths of the files that are named after them.
+/// The longest id, in bytes. A longer one would not fit into the paths of the files that are named after it.
 pub(crate) const MAX_ID_BYTES: usize = 1024;
 
-/// The least limit of a log: what is removed at a time is whole blocks of the file system, which may have 64 KiB, and a
-/// part that has the end of a line.
+/// The smallest limit of a log: whole blocks of the file system are removed at a time, which may have 64 KiB, together
+/// with the part that contains the end of a line.
 pub(crate) const MIN_LOG_LIMIT: u64 = 64 * 1024;
 
 /// The largest limit of a log: no file system has files of this size.

@@ -4,30 +4,30 @@
 use std::fmt::{self, Write};
 use std::io;
 
-/// What kind of failure an [`Error`] is. The numbers are stable: codes are only ever added.
+/// The kind of failure that an [`Error`] reports. The numbers are stable: codes are only ever added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(i32)]
 pub enum ErrorCode {
-    /// A field of a configuration, a document or an argument is not acceptable; the message names it.
+    /// A field of a configuration, document or argument is invalid; the message names it.
     InvalidConfig = -1,
-    /// The id of a proxy is empty, too long, or holds a NUL byte.
+    /// The id of a proxy is empty, too long, or contains a NUL byte.
     InvalidId = -2,
     /// A system call on a file or directory failed.
     Io = -3,
-    /// The data directory belongs to a manager that is alive; the message names it.
+    /// The data directory is in use by a manager that is alive; the message names its process.
     Locked = -4,
-    /// A file or directory has an owner, a mode or a type that cannot be trusted.
+    /// A file or directory has an owner, mode or type that is not trusted.
     Untrusted = -5,
-    /// A snapshot or record cannot be read, or is of a version that is not known.
+    /// A snapshot or record cannot be read, or has an unknown version.
     CorruptSnapshot = -6,
     /// The proxy was stopped for good and cannot be started again.
     Stopped = -7,
     /// The manager or daemon was closed.
     Closed = -8,
-    /// Processes outlived a stop; the message names them.
+    /// Processes survived a stop; the message names them.
     StillRunning = -9,
-    /// The system has no more of something that the library itself needs (threads, descriptors, memory).
+    /// The system has no more of a resource that the library needs (threads, descriptors, memory).
     Exhausted = -10,
     /// Proxies may not run as root (`allow_root` is false).
     RootRefused = -11,
@@ -35,25 +35,26 @@ pub enum ErrorCode {
     UnknownMode = -12,
     /// A process could not be started; the message names the step that failed.
     StartFailed = -13,
-    /// A process could not be adopted, and why.
+    /// A process could not be adopted; the message says why.
     AdoptionRefused = -14,
-    /// The handle was created before a fork; its threads live in the other process.
+    /// The handle was created before a fork; its threads are in the other process.
     Forked = -15,
-    /// A fault of this library or of a proxy's own code (a panic that was caught).
+    /// A fault of this library or of a registered kind's code (a panic that was caught).
     Internal = -16,
-    /// What a stop could prove to be of the proxy is gone, but processes live that may be of it; the message names them.
+    /// All processes that are proven to belong to the proxy are gone, but processes are alive that may belong to it;
+    /// the message names them.
     Unproven = -17,
-    /// No proxy of this id is managed: it is not declared, or its declaration was not followed yet.
+    /// The manager has no proxy with this id: it is not declared, or its declaration was not applied yet.
     NotFound = -18,
-    /// The proxy has no process now, or one that cannot do yet what it was asked for.
+    /// The proxy has no process now, or one that cannot do what was requested yet.
     NotRunning = -19,
-    /// What was waited for has not come in time.
+    /// The wait reached its timeout.
     Timeout = -20,
-    /// A command that was run for a proxy has failed; the message says how it ended.
+    /// A command that was run for a proxy failed; the message says how it ended.
     CommandFailed = -21,
     /// The proxy is paused, by its declaration or by a call.
     Paused = -22,
-    /// The call would wait for itself: it was made by a logger that the library had called.
+    /// The call would wait for itself: it was made from a logger that the library had called.
     InCallback = -105,
 }
 
@@ -91,7 +92,7 @@ impl Error {
         Error { code, message: one_line(format!("{what}: {source}")), errno: source.raw_os_error() }
     }
 
-    /// A message that is complete already, with the errno kept.
+    /// A complete message, with the errno kept.
     #[cold]
     pub(crate) fn os_text(code: ErrorCode, message: String, errno: Option<i32>) -> Error {
         Error { code, message: one_line(message), errno }
@@ -109,7 +110,7 @@ impl Error {
         Error { message: one_line(format!("{}; {consequence}", self.message)), ..self }
     }
 
-    /// The same error with `place.` in front: the field that it names is within `place`.
+    /// The same error with `place.` in front: the field that it names is inside `place`.
     #[cold]
     pub(crate) fn joined(self, place: &str) -> Error {
         Error { message: one_line(format!("{place}.{}", self.message)), ..self }
@@ -134,14 +135,14 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// How many characters of a foreign text a message holds at most.
+/// The most characters of a foreign text that a message contains.
 const EXCERPT: usize = 200;
 
-/// How many bytes of a message an error keeps: room for the names of hundreds of proxies, and not for a declared program of a
-/// megabyte in the status of each of them.
+/// The most bytes of a message that an error keeps: enough for the names of hundreds of proxies, but not for a declared
+/// program of a megabyte in each status.
 const LONGEST_MESSAGE: usize = 1 << 16;
 
-/// A foreign text, as a message may hold it: on one line, and of bounded length, for it may be a megabyte.
+/// A foreign text for a message: on one line and of bounded length, because it may be a megabyte.
 pub(crate) fn excerpt(text: &str) -> impl fmt::Display + '_ {
     Excerpt(text)
 }
@@ -161,8 +162,8 @@ impl fmt::Display for Excerpt<'_> {
     }
 }
 
-/// A text with spaces for its line breaks, and its other control characters escaped: a path, a program and an error of the host
-/// may hold some, and a line of the log, an event and an error stay one line each, which does nothing to a terminal.
+/// A text with spaces for line breaks and with its other control characters escaped. A path, a program and an error of
+/// the host may contain some; a log line, an event and an error must stay one line and must not control a terminal.
 pub(crate) struct OneLine<'a>(pub(crate) &'a dyn fmt::Display);
 
 impl fmt::Display for OneLine<'_> {
@@ -198,10 +199,10 @@ fn one_line(mut message: String) -> Box<str> {
     message.into_boxed_str()
 }
 
-/// What a text that was cut ends with.
+/// The end of a text that was cut.
 pub(crate) const CUT: &str = "...";
 
-/// Keeps so many bytes of a text at most, without a part of a character, and says that it is cut.
+/// Cuts a text to at most this many bytes, at a character boundary, and marks it as cut.
 pub(crate) fn cut(text: &mut String, kept: usize) {
     let end = (0..=kept).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     text.truncate(end);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The interface of every kind of proxy, and the one that does nothing.
+//! The interface that every kind of proxy implements, and the kind that does nothing.
 
 use std::any::Any;
 
@@ -75,58 +75,58 @@ pub trait Proxy: Send + Sync {
     /// Starts the proxy.
     ///
     /// # Errors
-    /// Only when the proxy can never work as it is configured: its registration is rejected then. Any other failure
-    /// is retried by the proxy itself. Starting a started proxy is no error.
+    /// Only if the proxy can never work as configured: its registration is then rejected. The proxy itself must retry
+    /// after any other failure. Starting a started proxy is no error.
     fn start(&self) -> Result<()>;
 
-    /// Stops the proxy for good, frees its resources, and returns when it is gone. [`Proxy::start`] fails from now on,
-    /// also if it never was started. Stopping twice is no error.
+    /// Stops the proxy for good, frees its resources, and returns when it is gone. From then on [`Proxy::start`] fails,
+    /// even if the proxy was never started. Stopping twice is no error.
     ///
     /// # Errors
-    /// When something of the proxy is left; the message says what.
+    /// If something of the proxy is left; the message says what.
     fn stop(&self) -> Result<()>;
 
     /// Frees the resources of this value and leaves the proxy running. Only one of `close` and `stop` is called.
     ///
     /// # Errors
-    /// When the proxy cannot be left as it is.
+    /// If the proxy cannot be left running.
     fn close(&self) -> Result<()>;
 
-    /// Whether `other` is the same proxy as declared, so that this one may go on running in its place.
+    /// Whether `other` has the same declaration, so that this proxy may keep running in its place.
     fn equal(&self, other: &dyn Proxy) -> bool;
 
-    /// The state from which [`Proxy::unmarshal_snapshot`] regains the proxy; the id is kept by the manager.
+    /// The state from which [`Proxy::unmarshal_snapshot`] restores the proxy. The manager stores the id itself.
     fn marshal_snapshot(&self) -> ProxySnapshot;
 
-    /// Restores this value, as created by its factory, from a stored state.
+    /// Restores this value, which its factory has just created, from a stored state.
     ///
     /// # Errors
-    /// When the state cannot be used: it is logged, and the stored state is lost.
+    /// If the state cannot be used: the error is logged, and the stored state is lost.
     fn unmarshal_snapshot(&self, snapshot: &ProxySnapshot) -> Result<()>;
 
-    /// Begins to stop without waiting. The manager calls it on every proxy that has to go before it calls
-    /// [`Proxy::stop`] on the first, so that slow ones stop at the same time. Does nothing unless implemented.
+    /// Begins to stop without waiting. The manager calls it on all proxies that must stop before it calls
+    /// [`Proxy::stop`] on the first, so that slow proxies stop at the same time. Does nothing by default.
     fn request_stop(&self) {}
 
-    /// The value itself, for [`Proxy::equal`] to recognize its own kind: always `self`.
+    /// The value itself, so that [`Proxy::equal`] can recognize its own kind: always `self`.
     fn as_any(&self) -> &dyn Any;
 }
 
-/// What a factory of a registered kind is told.
+/// What the factory of a registered kind gets.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct ProxyContext<'a> {
     /// The id of the proxy.
     pub id: &'a str,
-    /// The mode that it was registered under.
+    /// The mode under which the kind is registered.
     pub mode: &'a ExecMode,
-    /// The declaration; absent when the proxy is created to be restored: then [`Proxy::unmarshal_snapshot`] follows, and
-    /// later [`Proxy::equal`] decides whether it is still the one that is declared.
+    /// The declaration. Absent if the proxy is created to be restored: [`Proxy::unmarshal_snapshot`] is called next,
+    /// and later [`Proxy::equal`] decides whether the proxy is still what is declared.
     pub config: Option<&'a ProxyConfig>,
 }
 
-/// Creates a proxy of a registered kind, stopped. It is called with the manager's lock held: it must not call the
-/// manager.
+/// Creates a proxy of a registered kind, not started. It is called with the manager's lock held, so it must not call
+/// the manager.
 pub type ProxyFactory = dyn Fn(ProxyContext<'_>) -> Result<Box<dyn Proxy>> + Send + Sync;
 
 /// A proxy that does nothing (Consul 1.4's `Noop`).

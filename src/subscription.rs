@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::feed::Readiness;
 use crate::sys::fork::HomeProcess;
 
-/// Tells that a [`State`](crate::State) changed. Changes that were not waited for are reported once.
+/// Reports that a [`State`](crate::State) changed. All changes since the last wait are reported as one.
 #[derive(Debug)]
 pub struct Subscription {
     changes: Receiver<()>,
@@ -19,20 +19,21 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Waits for a change, at most so long; false when there was none, at once when none can come any more or in a process
-    /// that the host forked off. Of several threads that wait one gets it.
+    /// Waits for a change for at most `timeout`; false if there was none. Returns false at once if no change can come
+    /// any more, and in a process that the host forked. If several threads wait, one of them gets the change.
     pub fn wait(&self, timeout: Duration) -> bool {
         // In a forked worker a thread that does not exist there may hold the lock.
         self.signal.home.is_here() && self.signal.wait(timeout, || self.changes.try_recv().is_ok())
     }
 
-    /// A descriptor for a host with an event loop of its own. It polls readable while there is a change that
-    /// [`Subscription::wait`] has not told yet, and for ever once none can come any more: when all handles on the
-    /// [`State`](crate::State) are gone, and all managers of it have ended. A wait that tells a change makes it unreadable again;
-    /// a timeout of zero is enough.
+    /// A descriptor for a host with its own event loop. It is readable while there is a change that
+    /// [`Subscription::wait`] has not reported, and permanently once no change can come any more: when all handles on
+    /// the [`State`](crate::State) are gone and all its managers have ended. A wait that reports a change makes it
+    /// unreadable again; a timeout of zero is enough.
     ///
-    /// It is only to be polled, not to be read, written or closed. It belongs to this subscription, is the same at every call,
-    /// and lives as long as the subscription does; remove it from an epoll set before. It is close-on-exec and above 2.
+    /// Only poll it; do not read, write or close it. It belongs to this subscription, is the same at every call, and
+    /// lives as long as the subscription; remove it from an epoll set before dropping the subscription. It is
+    /// close-on-exec and above 2.
     ///
     /// ```
     /// use proxyprocess::{ProxyConfig, State};
@@ -48,8 +49,8 @@ impl Subscription {
     /// ```
     ///
     /// # Errors
-    /// - [`ErrorCode::Exhausted`]: no descriptor is left; it can be called again.
-    /// - [`ErrorCode::Forked`]: it is the descriptor of the process that forked this one.
+    /// - [`ErrorCode::Exhausted`]: no descriptor is left; the call can be repeated.
+    /// - [`ErrorCode::Forked`]: the descriptor belongs to the process that forked this one.
     pub fn descriptor(&self) -> Result<BorrowedFd<'_>> {
         self.signal.descriptor(|| !self.changes.is_empty())
     }
@@ -59,14 +60,14 @@ impl Subscription {
     }
 }
 
-/// What a subscription shows to a host that polls.
+/// What a polling host sees of a subscription.
 #[derive(Debug)]
 struct Signal {
-    /// Whether no change will come any more. The lock is held for every change of what the descriptor shows together with what
-    /// there is to tell, so that the two never differ.
+    /// Whether no change can come any more. Its lock is held whenever the descriptor and the pending change are
+    /// updated, so that the two always agree.
     is_over: Mutex<bool>,
     changed: Condvar,
-    /// Exists from the first call of [`Subscription::descriptor`] on.
+    /// Created by the first call of [`Subscription::descriptor`].
     readiness: OnceLock<Readiness>,
     home: HomeProcess,
 }
@@ -97,9 +98,9 @@ impl Signal {
 
     /// Waits until there is a change to take, until none can come any more, or until the time is over.
     ///
-    /// Not in the channel: that wakes one thread for a change, and it could be one that has left its wait by the siglongjmp of
-    /// a signal handler, which the channel does not see. A condition variable wakes all, and of std's on Linux, a futex,
-    /// nothing is held while a thread waits.
+    /// It does not wait in the channel: a change wakes one thread there, which could be one that has left its wait by
+    /// the siglongjmp of a signal handler, unnoticed by the channel. A condition variable wakes all threads, and std's
+    /// on Linux (a futex) holds nothing while a thread waits.
     fn wait(&self, timeout: Duration, take: impl Fn() -> bool) -> bool {
         let deadline = Instant::now().checked_add(timeout);
         let mut is_over = self.lock();
@@ -135,23 +136,23 @@ impl Signal {
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers {
     all: Vec<Subscriber>,
-    /// How many there were when those that are gone were last left out.
+    /// How many there were when dropped subscriptions were last removed.
     least: usize,
 }
 
 #[derive(Debug)]
 struct Subscriber {
     news: Sender<()>,
-    /// Goes with the subscription: a channel says that its other end is gone only when something is sent.
+    /// Dropped with the subscription: a channel reports that its other end is gone only when something is sent.
     signal: Weak<Signal>,
 }
 
 impl Subscriber {
-    /// False when the subscription is gone.
+    /// False if the subscription is gone.
     fn tell(&self) -> bool {
         let Some(signal) = self.signal.upgrade() else { return false };
         let _is_over = signal.lock();
-        // A full channel has the news already.
+        // If the channel is full, a change is already pending.
         let sent = self.news.try_send(());
         signal.set();
         sent != Err(TrySendError::Disconnected(()))
@@ -170,7 +171,7 @@ impl Drop for Subscriber {
 }
 
 impl Subscribers {
-    /// So few are not searched for those that are gone.
+    /// Up to this many are not searched for dropped subscriptions.
     pub(crate) const FEW: usize = 16;
 
     pub(crate) fn add(&mut self) -> Subscription {

@@ -11,32 +11,32 @@ use super::validation::{invalid, refuse_nul};
 use crate::defaults::{MAX_LOG_LIMIT, MAX_OLD_LOGS, MIN_LOG_LIMIT};
 use crate::error::Result;
 
-/// Where one of the two output streams of a process goes. It is opened at each start, by the agent; nothing is between the
-/// process and it, so that it goes on when the agent has ended.
+/// Where one of the two output streams of a process goes. The agent opens it at each start; the process writes to it
+/// directly, so it continues after the agent has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Output {
-    /// To the log of the proxy in the data directory, or the file of a [`Daemon`](crate::Daemon); without one of these it is
-    /// lost.
+    /// The log of the proxy in the data directory, or the file of a [`Daemon`](crate::Daemon); without either, output
+    /// is discarded.
     #[default]
     File,
-    /// To where that of the agent goes (descriptor 1 or 2). A process that outlives the agent keeps it.
+    /// Where that of the agent goes (descriptor 1 or 2). A process that outlives the agent keeps it.
     Inherit,
     /// Nowhere: `/dev/null`.
     Null,
-    /// To the journal of systemd, under the id of the proxy as identifier, with the priority "info" unless a line begins with
-    /// another one (sd-daemon(3)). Where there is no journal the start fails and is tried again.
+    /// The journal of systemd, with the id of the proxy as identifier and the priority "info" unless a line begins with
+    /// another one (sd-daemon(3)). If there is no journal, the start fails and is tried again.
     Journal,
-    /// To what is at this absolute path, which is appended to: a file, created with mode 0600 if it is missing, a pipe that has
-    /// a reader, a terminal. Links are followed. Several proxies may have the same one.
+    /// This absolute path, opened for appending: a file, created with mode 0600 if it is missing, a pipe that has a
+    /// reader, or a terminal. Links are followed. Several proxies may share a path.
     Path(PathBuf),
-    /// To a descriptor of the host, as [`Output::descriptor`] makes it. The declaration of an earlier agent has one that this
-    /// one does not: until it is declared again, the output of a process that is started goes to its log.
+    /// A descriptor of the host, created by [`Output::descriptor`]. A declaration of an earlier agent may have one that
+    /// this agent does not have: until it is declared again, processes that are started write to their log.
     Descriptor(HostDescriptor),
 }
 
-/// A duplicate of a descriptor of the host, which is closed when no declaration and no start needs it any more. Two are equal
-/// that are of the same open file.
+/// A duplicate of a descriptor of the host. It is closed when no declaration and no start needs it any more. Two are
+/// equal if they refer to the same open file.
 #[derive(Debug, Clone)]
 pub struct HostDescriptor(Option<Arc<OwnedFd>>);
 
@@ -49,7 +49,7 @@ impl HostDescriptor {
     /// That of an earlier agent.
     pub(crate) const GONE: HostDescriptor = HostDescriptor(None);
 
-    /// The duplicate; `None` of an earlier agent's.
+    /// The duplicate; `None` for that of an earlier agent.
     pub(crate) fn fd(&self) -> Option<&Arc<OwnedFd>> {
         self.0.as_ref()
     }

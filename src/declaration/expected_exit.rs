@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The ends of a process that are no failure, with their JSON form.
+//! Expected exits, with their JSON form.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::sys::signal::Signal;
 use crate::sys::wait::ExitStatus;
 
-/// An end of a process that is no failure.
+/// An exit of a process that is no failure.
 ///
 /// ```
 /// use proxyprocess::{ExpectedExit, ProxyConfig};
@@ -48,7 +48,7 @@ impl ExpectedExit {
         }
     }
 
-    /// Whether a process that ended so ended by this.
+    /// Whether a process with this status ended like this.
     fn is(self, status: ExitStatus) -> bool {
         match (self, status) {
             (ExpectedExit::Code(expected), ExitStatus::Exited(code)) => i32::from(expected) == code,
@@ -76,7 +76,7 @@ pub(super) fn to_json(expected: &[ExpectedExit]) -> Value {
 }
 
 impl ProxyConfig {
-    /// Whether a process may end so.
+    /// Whether this exit is expected.
     pub(crate) fn expects(&self, status: ExitStatus) -> bool {
         status == ExitStatus::Exited(0) || self.expected_exit.iter().any(|expected| expected.is(status))
     }

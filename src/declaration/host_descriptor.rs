@@ -11,22 +11,24 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::sys::fd;
 use crate::sys::fork_safe::PerProcess;
 
-/// Those that are in use, by device and inode.
+/// The duplicates in use, by device and inode.
 type Shared = HashMap<(u64, u64), Vec<Weak<OwnedFd>>>;
 
 static SHARED: PerProcess<Mutex<Shared>> = PerProcess::new(Mutex::default);
 
 impl Output {
-    /// To a descriptor of the host: a file, a pipe, a socket, a terminal. It is duplicated (with close-on-exec), so that the host
-    /// may close its own, and given to each start of the proxy. Proxies that are declared with the same open file share one
-    /// duplicate.
+    /// Sends the output to a descriptor of the host: a file, a pipe, a socket, a terminal. The descriptor is duplicated
+    /// (close-on-exec), so the host may close its own, and each start of the proxy gets it. Proxies that are declared
+    /// with the same open file share one duplicate.
     ///
-    /// It cannot be written in JSON. The snapshot says that there was one: a process that an earlier agent has started keeps what
-    /// it has, and is not replaced when its proxy is declared with a descriptor again, whichever that is. One that has to be
-    /// started before that writes to its log in place of it, which is logged. Another descriptor is used from the next start on.
+    /// It cannot be written in JSON. The snapshot says only that there was one. A process that an earlier agent started
+    /// keeps its descriptor and is not replaced when its proxy is declared with a descriptor again, whichever one. A
+    /// process that must be started before that writes to its log instead, which is logged. Another descriptor is used
+    /// from the next start on.
     ///
-    /// All who write to it share its state: where it is O_NONBLOCK, a process may find it full (EAGAIN). A process that writes to
-    /// a pipe or socket whose other end is gone gets SIGPIPE; it is gone with the agent if only that has it.
+    /// All processes that write to it share its state: if it is O_NONBLOCK, a write may fail because it is full
+    /// (EAGAIN). A process that writes to a pipe or socket whose other end is closed gets SIGPIPE; the other end is
+    /// closed with the agent if only the agent has it.
     ///
     /// ```
     /// use proxyprocess::{Command, Output, ProxyConfig};
@@ -38,15 +40,15 @@ impl Output {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidConfig`] for one that is not open for writing, [`ErrorCode::Exhausted`] without a free descriptor.
+    /// [`ErrorCode::InvalidConfig`] if it is not open for writing, [`ErrorCode::Exhausted`] if no descriptor is free.
     pub fn descriptor(fd: impl AsFd) -> Result<Output> {
         duplicate("descriptor", fd.as_fd())
     }
 
-    /// The same of a descriptor by its number, in a field of this name.
+    /// The same with the number of a descriptor, from a field of this name.
     ///
     /// # Errors
-    /// As [`Output::descriptor`], and [`ErrorCode::InvalidConfig`] when there is none of this number.
+    /// As [`Output::descriptor`], and [`ErrorCode::InvalidConfig`] if no descriptor has this number.
     #[cfg(feature = "capi")]
     pub(crate) fn descriptor_by_number(field: &str, number: i32) -> Result<Output> {
         let fd = fd::duplicate_of_agent(number).map_err(|error| match error.raw_os_error() {
@@ -75,7 +77,7 @@ fn duplicate(field: &str, fd: BorrowedFd<'_>) -> Result<Output> {
     Ok(Output::Descriptor(HostDescriptor::of(duplicate)))
 }
 
-/// The duplicate of the same open file, if there is one. Those that nothing needs any more are forgotten.
+/// The duplicate for the same open file, if there is one. Duplicates that are not needed any more are removed.
 fn known(shared: &mut Shared, number: (u64, u64), fd: BorrowedFd<'_>) -> Option<Arc<OwnedFd>> {
     shared.retain(|_, of_file| {
         of_file.retain(|it| it.strong_count() > 0);
@@ -108,11 +110,11 @@ mod tests {
         let (_other_reader, other) = std::io::pipe().unwrap();
         let other = Output::descriptor(other).unwrap();
         assert_ne!(other, one);
-        // Which one it is makes no other process.
+        // A different descriptor needs no new process.
         let with = |output: &Output| ProxyConfig::new(Command::new("a").stdout(output.clone()));
         assert!(with(&one).same_process(&with(&other)) && with(&one) != with(&other));
         assert!(!with(&one).same_process(&with(&Output::Null)));
-        // It is closed with the last declaration.
+        // It is closed with the last declaration that uses it.
         drop((writer, one, again));
         assert_eq!(std::io::Read::read(&mut { reader }, &mut [0]).unwrap(), 0);
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What all processes of a proxy may use together: the JSON form, and what can never work.
+//! Limits on what all processes of a proxy use together: the JSON form and the validation.
 
 use std::ops::RangeInclusive;
 
@@ -9,7 +9,7 @@ use super::fields::{Fields, invalid};
 use super::{ExecMode, ProxyConfig};
 use crate::error::Result;
 
-/// The longest share of processors: a thousand of them.
+/// The largest share of processors: a thousand processors.
 const MOST_PERCENT: u64 = 100_000;
 const MOST_WEIGHT: u64 = 10_000;
 const PERCENT: &str = "a percentage of one processor, a whole number from 1 to 100000";
@@ -54,11 +54,12 @@ impl CgroupLimit {
     }
 }
 
-/// What all processes of a proxy may use together, whatever they start (Linux, cgroup-v2). It needs a cgroup of its own
-/// ([`ManagerOptions::cgroup`](crate::ManagerOptions::cgroup)) and the controllers of the kernel that are named here. Where a limit
-/// cannot be set, no process is started.
+/// Limits on what all processes of a proxy use together, including everything that they start (Linux, cgroup-v2). They
+/// need a cgroup of its own ([`ManagerOptions::cgroup`](crate::ManagerOptions::cgroup)) and the kernel controllers that
+/// are named here. If a limit cannot be set, no process is started.
 ///
-/// A change is made at once, without a new process. During a handover each of the two generations has the whole.
+/// A change takes effect at once, without a new process. During a handover each of the two generations has the full
+/// limits.
 ///
 /// ```
 /// use proxyprocess::{CgroupLimits, Command, ProxyConfig};
@@ -70,17 +71,19 @@ impl CgroupLimit {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CgroupLimits {
-    /// Bytes of memory, from 1 MiB on, above which the kernel ends a process of it (`memory.max`; controller `memory`).
+    /// Bytes of memory, at least 1 MiB, above which the kernel kills a process of the proxy (`memory.max`; controller
+    /// `memory`).
     pub memory_max: Option<u64>,
-    /// Bytes of memory, above which its processes are slowed down and their memory is reclaimed (`memory.high`; controller
+    /// Bytes of memory above which its processes are throttled and their memory is reclaimed (`memory.high`; controller
     /// `memory`); at most [`CgroupLimits::memory_max`].
     pub memory_high: Option<u64>,
-    /// How many processes and threads there may be, 1 to 4,194,304 (`pids.max`; controller `pids`).
+    /// The most processes and threads, 1 to 4,194,304 (`pids.max`; controller `pids`).
     pub pids_max: Option<u32>,
-    /// Processor time in percent of one processor, 1 to 100,000: 150 is one and a half (`cpu.max`, of each 100 ms; controller
-    /// `cpu`).
+    /// Processor time in percent of one processor, 1 to 100,000: 150 is one and a half (`cpu.max`, per 100 ms;
+    /// controller `cpu`).
     pub cpu_max: Option<u32>,
-    /// Its share of the bandwidth of disks that are busy, 1 to 10,000, where 100 is the usual one (`io.weight`; controller `io`).
+    /// Its share of the bandwidth of busy disks, 1 to 10,000, where 100 is the kernel's default (`io.weight`;
+    /// controller `io`).
     pub io_weight: Option<u32>,
 }
 
@@ -120,17 +123,17 @@ impl CgroupLimits {
         self
     }
 
-    /// Whether nothing is limited.
+    /// Whether there are no limits.
     pub fn is_empty(&self) -> bool {
         *self == CgroupLimits::default()
     }
 
-    /// The same without those of memory.
+    /// The same without the memory limits.
     pub(crate) fn without_memory(&self) -> CgroupLimits {
         CgroupLimits { memory_max: None, memory_high: None, ..*self }
     }
 
-    /// All of them, in the order in which they are written: memory is reclaimed before a process is ended for it.
+    /// All limits in the order in which they are written: memory is reclaimed before a process is killed for it.
     pub(crate) fn all(&self) -> [(CgroupLimit, Option<u64>); 5] {
         let CgroupLimits { memory_max, memory_high, pids_max, cpu_max, io_weight } = *self;
         [

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The sockets that a proxy is given, as they are declared.
+//! The sockets that a proxy gets, as declared.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -39,8 +39,8 @@ pub enum ListenAddress {
 }
 
 impl ListenAddress {
-    /// Whether sockets at these two addresses take connections of the same one: one of them may be every address of the host,
-    /// as `::` with IPv4 is (ipv6(7), `IPV6_V6ONLY`).
+    /// Whether sockets at these two addresses compete for connections: one of them may be a wildcard address, which for
+    /// `::` includes IPv4 (ipv6(7), `IPV6_V6ONLY`).
     pub(crate) fn conflicts(&self, other: &ListenAddress) -> bool {
         match (self, other) {
             (ListenAddress::Tcp(one), ListenAddress::Tcp(two)) | (ListenAddress::Udp(one), ListenAddress::Udp(two)) => {
@@ -53,8 +53,8 @@ impl ListenAddress {
     }
 }
 
-/// A socket that the library opens before the first start of a proxy, keeps open while the proxy is declared, and gives to
-/// each of its processes: a connection that is made while there is none waits for the next one.
+/// A socket that the library opens before the first start of a proxy, keeps open while the proxy is declared, and
+/// passes to each of its processes: connections that are made while no process runs wait for the next one.
 ///
 /// ```
 /// use proxyprocess::{Command, Listen, ProxyConfig};
@@ -66,19 +66,20 @@ impl ListenAddress {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Listen {
-    /// Where.
+    /// The address.
     pub address: ListenAddress,
-    /// By which the process finds it in `LISTEN_FDNAMES`, and its declaration in `{fd:NAME}`: 1 to 255 printable ASCII
-    /// characters without `:`, `{` and `}`. `None` is `unknown` in `LISTEN_FDNAMES`, as with systemd.
+    /// The name in `LISTEN_FDNAMES` and in `{fd:NAME}`: 1 to 255 printable ASCII characters without `:`, `{` and `}`.
+    /// `None` is `unknown` in `LISTEN_FDNAMES`, as with systemd.
     pub name: Option<String>,
-    /// How many connections may wait that are not accepted yet, 1 to 2147483647, and not more than `net.core.somaxconn`
-    /// (listen(2)); not of a UDP socket. `None` is [`LISTEN_BACKLOG`].
+    /// The backlog: how many connections may wait to be accepted, 1 to 2147483647, limited by `net.core.somaxconn`
+    /// (listen(2)); not for a UDP socket. `None` is [`LISTEN_BACKLOG`].
     pub backlog: Option<u32>,
-    /// Whether other sockets with this option can have the address as well (`SO_REUSEPORT`, socket(7)); not of a unix socket.
+    /// Whether other sockets with this option can have the same address (`SO_REUSEPORT`, socket(7)); not for a unix
+    /// socket.
     pub reuse_port: bool,
-    /// Whether an IPv6 socket is none for IPv4 (`IPV6_V6ONLY`, ipv6(7)). `None` is as the kernel is set up.
+    /// Whether an IPv6 socket excludes IPv4 (`IPV6_V6ONLY`, ipv6(7)). `None` means the kernel's setting.
     pub ipv6_only: Option<bool>,
-    /// The permissions of a unix socket's path, 0 to 0o777. `None` is what the agent's umask leaves.
+    /// The permissions of a unix socket's path, 0 to 0o777. `None` means those that the agent's umask leaves.
     pub mode: Option<u32>,
 }
 
@@ -93,7 +94,8 @@ impl FromStr for ListenAddress {
     type Err = Error;
 
     /// # Errors
-    /// [`ErrorCode::InvalidConfig`](crate::ErrorCode::InvalidConfig): an unknown scheme, or no IP address with a port.
+    /// [`ErrorCode::InvalidConfig`](crate::ErrorCode::InvalidConfig): an unknown scheme, or not an IP address with a
+    /// port.
     fn from_str(text: &str) -> Result<ListenAddress> {
         let parsed = match text.split_once(':') {
             Some(("tcp", address)) => address.parse().ok().map(ListenAddress::Tcp),
@@ -156,12 +158,12 @@ impl Listen {
         self
     }
 
-    /// How many connections may wait.
+    /// The effective backlog.
     pub(crate) fn backlog_or_default(&self) -> u32 {
         self.backlog.unwrap_or(LISTEN_BACKLOG)
     }
 
-    /// Whether the same socket serves for both: what differs can be changed while it is open.
+    /// Whether one socket serves both: all differences can be changed while it is open.
     pub(crate) fn is_same_socket(&self, other: &Listen) -> bool {
         self.address == other.address && self.reuse_port == other.reuse_port && self.ipv6_only == other.ipv6_only
     }
@@ -208,8 +210,8 @@ fn is_name(name: &str) -> bool {
     (1..=255).contains(&name.len()) && name.bytes().all(good)
 }
 
-/// Checks the sockets of a declaration. `stored`: how many descriptors may follow them; `report`: that by which its process
-/// reports.
+/// Checks the sockets of a declaration. `stored`: how many descriptors may follow them; `report`: the descriptor by
+/// which the process reports its readiness.
 pub(super) fn validate(sockets: &[Listen], stored: u32, report: Option<u32>) -> Result<()> {
     if sockets.len() > MOST {
         return Err(invalid(format!("listen: expected at most {MOST} sockets, got {}", sockets.len())));
@@ -235,7 +237,7 @@ pub(super) fn validate(sockets: &[Listen], stored: u32, report: Option<u32>) -> 
     Ok(())
 }
 
-/// How a path or word is named in messages.
+/// How messages quote a path or word.
 pub(super) fn shown(word: &std::ffi::OsStr) -> String {
     excerpt(&String::from_utf8_lossy(word.as_bytes())).to_string()
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! When a proxy is ready, as it is declared, with its JSON form.
+//! When a proxy is ready, as declared, with the JSON form.
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
@@ -19,12 +19,13 @@ use crate::error::Result;
 use crate::lifecycle::readiness::Readiness;
 use crate::sys::socket_address::LONGEST_SOCKET_PATH;
 
-/// When a process that was started is ready: until then its state is [`ProxyState::Starting`](crate::ProxyState::Starting),
-/// and one that is not ready within [`start_timeout`](crate::ProxyConfig::start_timeout) is stopped, and started again as after a crash.
+/// When a started process is ready. Until then its state is [`ProxyState::Starting`](crate::ProxyState::Starting), and
+/// one that is not ready within [`start_timeout`](crate::ProxyConfig::start_timeout) is stopped and started again as
+/// after a crash.
 ///
-/// A connect is closed at once and nothing is sent. It finds out that a process accepts connections there, and not which one
-/// does: an address that another process has as well (`SO_REUSEPORT`), or instead, is ready at once. One of
-/// [`listen`](crate::ProxyConfig::listen), at which connections wait for the process, is refused.
+/// A test connection is closed at once, and nothing is sent. It shows that some process accepts connections there, not
+/// which one: if another process has the address as well (`SO_REUSEPORT`) or instead, the proxy is ready at once. An
+/// address of [`listen`](crate::ProxyConfig::listen), where connections wait for the process, is refused.
 ///
 /// ```
 /// use proxyprocess::{Command, ProxyConfig, Ready};
@@ -46,19 +47,20 @@ pub enum Ready {
     /// When a connect to the stream socket at this absolute path of 2 to 107 bytes succeeds (unix(7)).
     Unix(PathBuf),
     /// When the process writes a newline to this descriptor, 3 to 1023, which is opened for it: the protocol of s6
-    /// (`notification-fd`). Changing it takes a new process.
+    /// (`notification-fd`). A change requires a new process.
     Fd(u32),
-    /// When a process of the proxy sends `READY=1` to the socket that `NOTIFY_SOCKET` names in its environment: the protocol of
-    /// systemd (sd_notify(3)). It is heard for as long as the process runs:
-    /// [`ProxyStatus::status_text`](crate::ProxyStatus::status_text). Changing it takes a new process.
+    /// When a process of the proxy sends `READY=1` to the socket named by `NOTIFY_SOCKET` in its environment: the
+    /// protocol of systemd (sd_notify(3)). Its notifications are received for as long as the process runs:
+    /// [`ProxyStatus::status_text`](crate::ProxyStatus::status_text). A change requires a new process.
     Notify,
-    /// When this command exits with code 0. It is run as that of [`Reload::Command`](crate::Reload::Command), until it does,
-    /// and never twice at a time; it is killed with its group when the process has ended or is stopped.
+    /// When this command exits with code 0. It runs like that of [`Reload::Command`](crate::Reload::Command),
+    /// repeatedly until it succeeds, and never twice at the same time; it is killed with its group when the process has
+    /// ended or is stopped.
     Command {
         /// Program and arguments. A program without a slash is searched for in the `PATH` of the proxy.
         argv: Vec<OsString>,
-        /// How long one run may take, before it is killed with its group (default 10 s); not zero. That is checked twice a
-        /// second. [`Duration::MAX`] is without end.
+        /// The time after which a run is killed with its group (default 10 s); not zero. Checked twice a second.
+        /// [`Duration::MAX`] means no limit.
         timeout: Duration,
     },
 }
@@ -70,7 +72,7 @@ const FD: &str = "a number from 3 to 1023";
 const FDS: RangeInclusive<u32> = 3..=1023;
 
 impl Ready {
-    /// When this command exits with code 0; a run of it may take as long as the default says.
+    /// A command with the default timeout for one run.
     pub fn command<W: Into<OsString>>(argv: impl IntoIterator<Item = W>) -> Ready {
         Ready::Command { argv: argv.into_iter().map(Into::into).collect(), timeout: READY_COMMAND_TIMEOUT }
     }
@@ -83,7 +85,7 @@ impl Ready {
         }
     }
 
-    /// What of it a process gets at its start, as text; `None` when that is nothing.
+    /// The part that a process gets at its start, as text; `None` if there is none.
     pub(crate) fn part_of_process(&self) -> Option<String> {
         match self {
             Ready::Fd(number) => Some(format!("ready.fd={number}")),
@@ -92,13 +94,13 @@ impl Ready {
         }
     }
 
-    /// Reads the field `ready`; absent, it is the default.
+    /// Reads the field `ready`; the default if it is absent.
     pub(super) fn read(fields: &mut Fields) -> Result<Ready> {
         let place = fields.place("ready");
         fields.take("ready").map_or(Ok(Ready::Started), |value| Ready::from_json(&place, value))
     }
 
-    /// Reads what stands at `place`.
+    /// Reads the value at `place`.
     pub(crate) fn from_json(place: &str, value: Value) -> Result<Ready> {
         let object = match value {
             Value::String(word) if word == "started" => return Ok(Ready::Started),
@@ -147,10 +149,11 @@ impl Ready {
         }
     }
 
-    /// What the lifecycle has to know of it; `is_next`: of the next process of a handover.
+    /// What the lifecycle needs to know; `is_next`: for the next process of a handover.
     ///
-    /// The current one may answer the probes of the next one, as at sockets that both have, or a command may find what the one
-    /// before has left: then what ends at once, for a mistake in its configuration, must not have been taken for ready.
+    /// The current process may answer the probes of the next one, for example at sockets that both have, or a command
+    /// may find files that the previous process left. So a process that ends at once, because of a mistake in its
+    /// configuration, must not have been taken for ready before.
     pub(crate) fn readiness(&self, timeout: Duration, is_next: bool) -> Readiness {
         match self {
             Ready::Started => Readiness::Started,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! How a proxy reloads its configuration, as it is declared, with its JSON form.
+//! How a proxy reloads its configuration, as declared, with the JSON form.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use crate::defaults::RELOAD_TIMEOUT;
 use crate::error::Result;
 use crate::sys::signal::Signal;
 
-/// How [`Manager::reload`](crate::Manager::reload) has a process reload its configuration. Changing it needs no new process.
+/// How [`Manager::reload`](crate::Manager::reload) makes a process reload its configuration. A change needs no new
+/// process.
 ///
 /// ```
 /// use proxyprocess::{Command, ProxyConfig, Reload};
@@ -29,22 +30,20 @@ use crate::sys::signal::Signal;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reload {
-    /// By this signal to the leader, and to no other process of its group.
+    /// A signal to the leader, and to no other process of its group.
     Signal(Signal),
-    /// By the same, SIGHUP as a rule, which the process confirms by its notifications (`Type=notify-reload` of
-    /// systemd.service(5), sd_notify(3)): it sends `RELOADING=1` with the time of CLOCK_MONOTONIC in `MONOTONIC_USEC=`, and
-    /// `READY=1` once it has reloaded, for which it has [`ProxyConfig::start_timeout`](crate::ProxyConfig::start_timeout). It
-    /// needs a socket for notifications: [`Ready::Notify`](crate::Ready::Notify), a watchdog or stored
-    /// descriptors.
+    /// A signal, usually SIGHUP, that the process confirms by its notifications (`Type=notify-reload` of
+    /// systemd.service(5), sd_notify(3)): it sends `RELOADING=1` with the CLOCK_MONOTONIC time in `MONOTONIC_USEC=`,
+    /// and `READY=1` within [`ProxyConfig::start_timeout`](crate::ProxyConfig::start_timeout) once it has reloaded. It
+    /// needs a notification socket: [`Ready::Notify`](crate::Ready::Notify), a watchdog or stored descriptors.
     Notify(Signal),
-    /// By a command that tells the process. It is run with the environment, directory and credentials of the proxy, but
-    /// without its sockets and the variables of these, of notifications and of the watchdog; its output goes to the proxy's
-    /// logs, and the pid of the leader is in `MAINPID`, as with systemd.
+    /// A command that tells the process to reload. It runs with the environment, directory and credentials of the
+    /// proxy, but without its sockets and without the variables for sockets, notifications and watchdog. Its output
+    /// goes to the proxy's logs, and `MAINPID` has the pid of the leader, as with systemd.
     Command {
         /// Program and arguments. A program without a slash is searched for in the `PATH` of the proxy.
         argv: Vec<OsString>,
-        /// How long it may take, before it is killed with its group (default 30 s); not zero. [`Duration::MAX`] is without
-        /// end.
+        /// The time after which it is killed with its group (default 30 s); not zero. [`Duration::MAX`] means no limit.
         timeout: Duration,
     },
 }
@@ -55,18 +54,18 @@ const NOTIFY: &str = "notify";
 const WANTED: &str = r#"{"signal": SIGNAL}, "notify" or {"command": LIST}"#;
 
 impl Reload {
-    /// By a command, which may take as long as the default says.
+    /// A command with the default timeout.
     pub fn command<W: Into<OsString>>(argv: impl IntoIterator<Item = W>) -> Reload {
         Reload::Command { argv: argv.into_iter().map(Into::into).collect(), timeout: RELOAD_TIMEOUT }
     }
 
-    /// Reads the field `reload`; absent, there is none.
+    /// Reads the field `reload`; `None` if it is absent.
     pub(super) fn read(fields: &mut Fields) -> Result<Option<Reload>> {
         let place = fields.place("reload");
         fields.take("reload").map(|value| Reload::from_json(&place, value)).transpose()
     }
 
-    /// Reads what stands at `place`.
+    /// Reads the value at `place`.
     pub(crate) fn from_json(place: &str, value: Value) -> Result<Reload> {
         if value == NOTIFY {
             return Ok(Reload::Notify(Signal::HUP));
@@ -106,7 +105,8 @@ impl Reload {
         }
     }
 
-    /// `is_heard`: its process has a socket for notifications. It gets none for this alone, since that takes another process.
+    /// `is_heard`: the process has a notification socket. The reload alone gives it none, because that would require
+    /// another process.
     pub(super) fn validate(&self, is_heard: bool) -> Result<()> {
         match self {
             Reload::Notify(_) if !is_heard => {

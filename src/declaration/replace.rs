@@ -10,17 +10,17 @@ use crate::error::Result;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Replace {
-    /// The next process is started when the last one is gone.
+    /// The next process is started after the previous one is gone.
     #[default]
     StopFirst,
-    /// The next process is started beside the last one, which is stopped once the next one is ready. The two must be able
-    /// to run at the same time: they have the sockets of [`Listen`](crate::Listen), bind theirs with `SO_REUSEPORT`, or hand
-    /// them over by themselves.
+    /// The next process is started beside the previous one, which is stopped once the next one is ready. The two must
+    /// be able to run at the same time: they use the sockets of [`Listen`](crate::Listen), bind their own with
+    /// `SO_REUSEPORT`, or hand them over themselves.
     Overlap,
 }
 
 impl Replace {
-    /// As JSON has it.
+    /// The word in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Replace::StopFirst => "stop-first",

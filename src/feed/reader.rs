@@ -10,13 +10,13 @@ use super::ring::{Entry, Feed, Ring};
 use crate::error::{Error, ErrorCode, Result};
 use crate::sys::fork::HomeProcess;
 
-/// A reader of a feed, from its creation on.
+/// A reader of the entries that are published after its creation.
 #[derive(Debug)]
 pub(crate) struct Reader<T> {
     feed: Arc<Feed<T>>,
     /// The number of the next entry to read.
     position: u64,
-    /// Exists from the first call of [`Reader::descriptor`] on.
+    /// Created by the first call of [`Reader::descriptor`].
     pub(super) readiness: OnceLock<Arc<Readiness>>,
     pub(super) home: HomeProcess,
 }
@@ -30,22 +30,22 @@ impl<T> Reader<T> {
         Reader { feed: feed.clone(), position, readiness: OnceLock::new(), home: HomeProcess::here() }
     }
 
-    /// Where the next entry will be, for a caller that holds no lock while it waits.
+    /// The position of the next entry, for a caller that must not hold a lock while it waits.
     pub(crate) fn next_place(&self) -> NextPlace<T> {
         NextPlace { feed: self.feed.clone(), position: self.position }
     }
 
-    /// Whether no entry will come any more, and all were read.
+    /// Whether no entry will come any more and all were read.
     pub(crate) fn is_ended(&self) -> bool {
         let ring = self.feed.lock();
         ring.ended && self.position == ring.next
     }
 
-    /// A descriptor that polls readable exactly while there is an entry or a gap to read, and for ever after the end.
+    /// A descriptor that is readable exactly while there is an entry or a gap to read, and permanently after the end.
     ///
     /// # Errors
-    /// - [`ErrorCode::Exhausted`]: no descriptor is left; it can be called again.
-    /// - [`ErrorCode::Forked`]: it is the descriptor of the process that forked this one.
+    /// - [`ErrorCode::Exhausted`]: no descriptor is left; the call can be repeated.
+    /// - [`ErrorCode::Forked`]: the descriptor belongs to the process that forked this one.
     pub(crate) fn descriptor(&self) -> Result<BorrowedFd<'_>> {
         // Under the lock, so that two callers do not create two.
         let mut ring = self.feed.lock();
@@ -64,7 +64,7 @@ impl<T> Reader<T> {
 }
 
 impl<T: Entry> Reader<T> {
-    /// The next entry, waiting for it at most so long; `None` when the time is over, or at once after the end.
+    /// Waits for the next entry for at most the given time; `None` when the time is over, or at once after the end.
     pub(crate) fn next_timeout(&mut self, timeout: Duration) -> Option<T> {
         if let Some(entry) = self.try_next() {
             return Some(entry);
@@ -80,7 +80,7 @@ impl<T: Entry> Reader<T> {
         self.take(&mut ring)
     }
 
-    /// Reads the next entry, and makes the descriptor unreadable with the last one.
+    /// Reads the next entry, and makes the descriptor unreadable if it was the last one.
     fn take(&mut self, ring: &mut Ring<T>) -> Option<T> {
         let entry = self.read(ring)?;
         if let (Some(readiness), false) = (self.readiness.get(), ring.is_ready(self.position)) {
@@ -103,7 +103,7 @@ impl<T: Entry> Reader<T> {
     }
 }
 
-/// Where a reader will find its next entry.
+/// The position where a reader will find its next entry.
 #[derive(Debug)]
 pub(crate) struct NextPlace<T> {
     feed: Arc<Feed<T>>,
@@ -113,8 +113,9 @@ pub(crate) struct NextPlace<T> {
 impl<T> NextPlace<T> {
     /// Waits until there is an entry, until none will come any more, or until the time is over.
     ///
-    /// A signal handler of the host may leave the wait by siglongjmp. Nothing is held then: the lock is not, while a thread
-    /// is in wait_timeout(), and a condition variable of std is a futex on Linux, that knows of no thread that waits.
+    /// A signal handler of the host may leave the wait by siglongjmp. Nothing is held then: the lock is free while a
+    /// thread is in wait_timeout(), and a condition variable of std is a futex on Linux, which has no list of waiting
+    /// threads.
     pub(crate) fn wait(&self, timeout: Duration) {
         let deadline = Instant::now().checked_add(timeout);
         let mut ring = self.feed.lock();
@@ -132,8 +133,8 @@ impl<T> NextPlace<T> {
 impl<T> Drop for Reader<T> {
     fn drop(&mut self) {
         if !self.home.is_here() {
-            // In a forked worker a thread that does not exist there may hold the lock, and the descriptor's number may by
-            // now be that of another file.
+            // In a forked worker a thread that does not exist there may hold the lock, and the number of the descriptor
+            // may meanwhile belong to another file.
             std::mem::forget(self.readiness.take());
             return;
         }

@@ -8,10 +8,10 @@ use crate::error::Result;
 use crate::sys::epoll::Wakeup;
 use crate::sys::fork::HomeProcess;
 
-/// Polls readable from [`Readiness::set`] to [`Readiness::clear`]; the caller keeps to turns.
+/// Readable from [`Readiness::set`] to [`Readiness::clear`]; the caller alternates the two.
 ///
-/// A worker that the host forked off shares the open descriptor, though not the memory that says what it should show:
-/// what is done in the worker must not show in the agent.
+/// A worker that the host forked shares the open descriptor, but not the memory that says what it should show: what the
+/// worker does must not change it for the agent.
 #[derive(Debug)]
 pub(crate) struct Readiness {
     wakeup: Wakeup,
@@ -19,7 +19,7 @@ pub(crate) struct Readiness {
 }
 
 impl Readiness {
-    /// One that is not readable.
+    /// Creates one that is not readable.
     pub(crate) fn new() -> io::Result<Readiness> {
         Ok(Readiness { wakeup: Wakeup::new()?, home: HomeProcess::here() })
     }

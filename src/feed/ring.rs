@@ -7,9 +7,9 @@ use std::time::SystemTime;
 
 use super::readiness::Readiness;
 
-/// What a feed consists of.
+/// An entry of a feed, or a gap.
 pub(crate) trait Entry: Clone {
-    /// Stands for `missed` entries that a reader lost, of which the last one had this number.
+    /// Stands for `missed` entries that a reader lost; the last of them had this number.
     fn gap(number: u64, at: SystemTime, missed: u64) -> Self;
 }
 
@@ -27,12 +27,12 @@ pub(super) struct Ring<T> {
     pub(super) next: u64,
     /// The latest entries; the last one has the number `next - 1`.
     pub(super) kept: VecDeque<T>,
-    /// Without readers nothing is kept.
+    /// Nothing is kept without readers.
     pub(super) readers: usize,
     /// No more entries will come.
     pub(super) ended: bool,
-    /// The descriptors that are not readable, as their readers have nothing to read: the next entry makes them so. The
-    /// others are, and need no call.
+    /// The descriptors that are not readable because their readers have nothing to read: the next entry makes them
+    /// readable. All others already are, and need no system call.
     pub(super) unready: Vec<Arc<Readiness>>,
 }
 
@@ -41,7 +41,7 @@ impl<T> Ring<T> {
         self.next - self.kept.len() as u64
     }
 
-    /// Whether there is something to be read from this position on, be it the end.
+    /// Whether there is something to read from this position on; the end counts.
     pub(super) fn is_ready(&self, position: u64) -> bool {
         self.ended || position < self.next
     }
@@ -73,7 +73,7 @@ impl<T> Feed<T> {
             ring.kept.pop_front();
         }
         ring.kept.push_back(entry(number, SystemTime::now()));
-        // ORDER: under the lock, so that what a descriptor says and what there is to read never differ.
+        // ORDER: under the lock, so that the descriptor always agrees with what there is to read.
         ring.make_all_ready();
         drop(ring);
         self.published.notify_all();
@@ -89,7 +89,7 @@ impl<T> Feed<T> {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Ring<T>> {
-        // Nothing panics while it is held; and a ring is whole after every step anyway.
+        // Nothing panics while it is held; and a ring is consistent after every step anyway.
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

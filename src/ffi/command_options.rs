@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a process is made of, as C declares it.
+//! The process settings of a declaration, as C declares them.
 
 use super::failure::Failure;
 use super::input::boolean;
@@ -11,7 +11,7 @@ use crate::declaration::output::read_output;
 use crate::declaration::process_settings::{read_cpus, read_rlimits};
 
 impl proxyprocess_proxy_options {
-    /// What to run, and what the process of it is made of.
+    /// The command and the process settings.
     pub(super) fn command(&self) -> Result<Command, Failure> {
         let mut command = Command::from_argv(self.argv.words());
         if let Some(dir) = self.dir.optional_path() {

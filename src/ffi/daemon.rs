@@ -16,9 +16,9 @@ use super::status::proxyprocess_status_list;
 use crate::daemon::Daemon;
 use crate::declaration::ProxyConfig;
 
-/// A process that is kept running, without a manager: started, restarted with backoff when it ends, and stopped. Unlike
-/// with a manager, no token is generated when none is declared, and it may run as root. All functions but _free can be
-/// called from any threads at the same time, and from the functions of a proxy kind.
+/// Keeps one process running without a manager: starts it, restarts it with backoff when it ends, and stops it. Unlike
+/// a manager, it generates no token when none is declared, and it may run as root. All functions except _free can be
+/// called from any thread, several at the same time, and from the functions of a proxy kind.
 pub struct proxyprocess_daemon(Handle<Daemon>);
 
 fn daemon(id: Text, config: ProxyConfig, options: DaemonOptionsIn) -> Result<Daemon, Failure> {
@@ -36,15 +36,15 @@ fn daemon(id: Text, config: ProxyConfig, options: DaemonOptionsIn) -> Result<Dae
     Ok(daemon)
 }
 
-/// Makes a daemon that is not started.
+/// Creates a daemon and does not start it.
 ///
 /// `id`: 1 to 1024 bytes of UTF-8.
 ///
-/// `options`: the declaration. What can never work is an error of proxyprocess_daemon_start().
+/// `options`: the declaration. A declaration that can never work is reported by proxyprocess_daemon_start().
 ///
-/// `files`: where its pid and its output go; NULL is nowhere.
+/// `files`: where the pid file and the output of the process are written; NULL for no files.
 ///
-/// `daemon`: where the handle is put; free it with proxyprocess_daemon_free().
+/// `daemon`: receives the handle; free it with proxyprocess_daemon_free().
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ARGUMENT,
 /// PROXYPROCESS_E_INVALID_UTF8, PROXYPROCESS_E_STRUCT_SIZE, naming the field.
@@ -67,11 +67,11 @@ pub extern "C" fn proxyprocess_daemon_new(
     })
 }
 
-/// Makes a daemon that is not started, from the JSON form of a declaration.
+/// Creates a daemon from the JSON form of a declaration and does not start it.
 ///
-/// `json`, `json_length`: an object like {"command": ["/bin/a"]}; no NUL is needed at its end.
+/// `json`, `json_length`: an object like {"command": ["/bin/a"]}; it need not end with NUL.
 ///
-/// Others and result: as proxyprocess_daemon_new().
+/// Other parameters and return values: as for proxyprocess_daemon_new().
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -92,8 +92,8 @@ pub extern "C" fn proxyprocess_daemon_new_json(
     })
 }
 
-/// Frees a daemon. If it was neither stopped nor closed it is closed: its process runs on. No other call on it may be
-/// executing.
+/// Frees a daemon. A daemon that was neither stopped nor closed is closed: its process keeps running. No other call on
+/// the daemon may be executing.
 ///
 /// `daemon`: may be NULL, which does nothing.
 ///
@@ -103,14 +103,16 @@ pub extern "C" fn proxyprocess_daemon_free(daemon: Option<Box<proxyprocess_daemo
     free(daemon, |daemon| &daemon.0);
 }
 
-/// Starts the process and keeps it running. Starting a started daemon is no error; a stopped one is started anew.
+/// Starts the process and keeps it running. Starting a daemon that is already started does nothing; a stopped daemon is
+/// started again.
 ///
-/// It returns when the first attempt succeeded; or, after a failure that may pass (missing program, exhausted processes,
-/// full disk), with the next attempt scheduled and the failure in the status and the log.
+/// Returns as soon as the first attempt succeeded. If it failed for a reason that may pass (missing program, process
+/// limit reached, disk full), the call also succeeds: the next attempt is scheduled, and the failure is in the status
+/// and the log.
 ///
-/// Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ID: it can never work; PROXYPROCESS_E_CLOSED;
-/// PROXYPROCESS_E_STOPPED: another thread stopped it meanwhile; PROXYPROCESS_E_EXHAUSTED: the library's own threads
-/// cannot be started.
+/// Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ID: the declaration can never work;
+/// PROXYPROCESS_E_CLOSED; PROXYPROCESS_E_STOPPED: another thread stopped the daemon during the call;
+/// PROXYPROCESS_E_EXHAUSTED: the library cannot start its own threads.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -119,13 +121,14 @@ pub extern "C" fn proxyprocess_daemon_start(daemon: Option<&proxyprocess_daemon>
     call("daemon", daemon.map(|daemon| &daemon.0), err, |daemon| Ok(daemon.start()?))
 }
 
-/// Stops the process: the stop signal to its group, SIGKILL after the grace period. It returns when the whole group is
-/// gone. Stopping a daemon that is not started, or twice, is no error; after proxyprocess_daemon_close() it has no
-/// effect. proxyprocess_daemon_start() starts it again.
+/// Stops the process: sends the stop signal to its process group, and SIGKILL after the grace period. Returns when the
+/// whole group is gone. Stopping a daemon that is not started, or stopping it twice, is no error. After
+/// proxyprocess_daemon_close() the call has no effect. proxyprocess_daemon_start() starts the daemon again.
 ///
-/// Returns 0; PROXYPROCESS_E_STILL_RUNNING, naming what outlived SIGKILL; PROXYPROCESS_E_UNPROVEN: all that is proven to be of
-/// the proxy is gone, and the message names other processes that may be and were not signalled; PROXYPROCESS_E_IO: all is
-/// gone but the pid file, which could not be removed.
+/// Returns 0; PROXYPROCESS_E_STILL_RUNNING: processes survived SIGKILL, and the message names them;
+/// PROXYPROCESS_E_UNPROVEN: all processes that are proven to belong to the proxy are gone, and the message names others
+/// that may belong to it and were not signalled; PROXYPROCESS_E_IO: all processes are gone, but the pid file could not
+/// be removed.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -134,8 +137,9 @@ pub extern "C" fn proxyprocess_daemon_stop(daemon: Option<&proxyprocess_daemon>,
     call("daemon", daemon.map(|daemon| &daemon.0), err, |daemon| Ok(daemon.stop()?))
 }
 
-/// Ends the grace of a proxyprocess_daemon_stop() that is under way in another thread, as proxyprocess_manager_end_grace() does:
-/// what is left of the process gets SIGKILL now. While nothing is being ended it does nothing.
+/// Cuts short the grace period of a proxyprocess_daemon_stop() that is executing in another thread, as
+/// proxyprocess_manager_end_grace() does: the remaining processes get SIGKILL now. Does nothing if no process is being
+/// stopped.
 ///
 /// Returns 0.
 ///
@@ -146,7 +150,7 @@ pub extern "C" fn proxyprocess_daemon_end_grace(daemon: Option<&proxyprocess_dae
     call("daemon", daemon.map(|daemon| &daemon.0), err, |daemon| Ok(daemon.end_grace()?))
 }
 
-/// Ends the supervision and leaves the process running. From now on proxyprocess_daemon_stop() has no effect.
+/// Ends the supervision and leaves the process running. From then on proxyprocess_daemon_stop() has no effect.
 ///
 /// Returns 0; PROXYPROCESS_E_FORKED.
 ///
@@ -157,11 +161,12 @@ pub extern "C" fn proxyprocess_daemon_close(daemon: Option<&proxyprocess_daemon>
     call("daemon", daemon.map(|daemon| &daemon.0), err, |daemon| Ok(daemon.close()?))
 }
 
-/// Whether two daemons are the same process as declared: id, command, directory, environment, token, credentials and
-/// files. How they are stopped and restarted, and the agent's own environment, do not count. A daemon out of a snapshot of
-/// Consul's equals one whose declared variables its process has, whichever others that has.
+/// Compares what two daemons declare about their process: id, command, directory, environment, token, credentials and
+/// files. Stop and restart settings and the agent's own environment are not compared. A daemon restored from a Consul
+/// snapshot is equal to one whose declared variables are in the environment of its process; further variables there do
+/// not count.
 ///
-/// `equal`: where 1 or 0 is put.
+/// `equal`: receives 1 or 0.
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
 ///
@@ -181,12 +186,12 @@ pub extern "C" fn proxyprocess_daemon_equal(
     })
 }
 
-/// What proxyprocess_daemon_unmarshal_snapshot() needs to take the process over, in another agent as well: a JSON object
-/// with the declaration, the token in the clear, and the process if one lives.
+/// Returns what proxyprocess_daemon_unmarshal_snapshot() needs to take over the process, also in another agent: a JSON
+/// object with the declaration, the token in clear text, and the process if one is alive.
 ///
-/// `json`: where the text is put; free it with proxyprocess_text_free().
+/// `json`: receives the text; free it with proxyprocess_text_free().
 ///
-/// `json_length`: where its length is put; may be NULL.
+/// `json_length`: receives its length; may be NULL.
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
 ///
@@ -204,16 +209,16 @@ pub extern "C" fn proxyprocess_daemon_marshal_snapshot(
     })
 }
 
-/// Becomes the daemon of a snapshot. A process that lives, and is proven to be the one of the snapshot, is supervised at
-/// once; one that is gone is started by proxyprocess_daemon_start().
+/// Turns this daemon into the daemon of a snapshot. If the process of the snapshot is alive and proven to be the same
+/// process, it is supervised immediately; if it is gone, proxyprocess_daemon_start() starts it.
 ///
-/// `json`, `json_length`: what proxyprocess_daemon_marshal_snapshot() gave, or the Daemon.MarshalSnapshot of Consul 1.2 to
-/// 1.4 (`CommandArgs`, `CommandDir`, `CommandEnv`, `CommandPath`, `Pid`, `ProxyID`, `ProxyToken`), which names no files: the
-/// files of this daemon are kept then. No NUL is needed at its end.
+/// `json`, `json_length`: a snapshot from proxyprocess_daemon_marshal_snapshot(), or from Daemon.MarshalSnapshot of
+/// Consul 1.2 to 1.4 (`CommandArgs`, `CommandDir`, `CommandEnv`, `CommandPath`, `Pid`, `ProxyID`, `ProxyToken`).
+/// Consul's names no files; the daemon then keeps its own. The text need not end with NUL.
 ///
-/// Returns 0; PROXYPROCESS_E_INVALID_CONFIG naming the field, or because this daemon was started already;
-/// PROXYPROCESS_E_INVALID_UTF8; PROXYPROCESS_E_IO and PROXYPROCESS_E_EXHAUSTED when Consul's process cannot be examined
-/// now. Nothing is changed then.
+/// Returns 0; PROXYPROCESS_E_INVALID_CONFIG, naming the field, or because this daemon was already started;
+/// PROXYPROCESS_E_INVALID_UTF8; PROXYPROCESS_E_IO and PROXYPROCESS_E_EXHAUSTED if the process of a Consul snapshot
+/// cannot be examined now. On failure nothing is changed.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -229,9 +234,9 @@ pub extern "C" fn proxyprocess_daemon_unmarshal_snapshot(
     })
 }
 
-/// What the daemon is doing: a list of one.
+/// Returns the status of the daemon, as a list with one entry.
 ///
-/// `list`: where the list is put; free it with proxyprocess_status_list_free().
+/// `list`: receives the list; free it with proxyprocess_status_list_free().
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
 ///
@@ -249,9 +254,9 @@ pub extern "C" fn proxyprocess_daemon_status(
     })
 }
 
-/// A reader of the daemon's lifecycle events from now on.
+/// Creates a reader of the daemon's lifecycle events, starting now.
 ///
-/// `events`: where the handle is put; free it with proxyprocess_events_free(), before or after the daemon.
+/// `events`: receives the handle; free it with proxyprocess_events_free(), before or after the daemon.
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
 ///

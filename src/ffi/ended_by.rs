@@ -4,24 +4,24 @@
 use super::output::TextOut;
 use crate::lifecycle::EndedBy;
 
-/// What made a process end. A later version of the library may report others.
+/// What made a process end. Later versions of the library may report further values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum proxyprocess_ended_by {
     /// No process has ended.
     PROXYPROCESS_ENDED_BY_NONE = 0,
-    /// Nothing that the library did: it exited or crashed, or another process ended it.
+    /// Nothing that the library did: it exited or crashed, or something else killed it.
     PROXYPROCESS_ENDED_BY_ITSELF = 1,
     /// A stop, or its replacement.
     PROXYPROCESS_ENDED_BY_STOP = 2,
-    /// The stop of a process that was not ready within its start_timeout_ms.
+    /// It was stopped because it was not ready within its start_timeout_ms.
     PROXYPROCESS_ENDED_BY_NOT_READY = 3,
-    /// Its watchdog.
+    /// Its watchdog expired.
     PROXYPROCESS_ENDED_BY_WATCHDOG = 4,
 }
 
-/// The name of what made a process end, like "watchdog"; static. "none" for PROXYPROCESS_ENDED_BY_NONE, "unknown" for a number
-/// of a later version.
+/// Returns the name of what made a process end, like "watchdog"; static. "none" for PROXYPROCESS_ENDED_BY_NONE,
+/// "unknown" for a number that this version does not know.
 ///
 /// `by`: a value of proxyprocess_ended_by.
 ///

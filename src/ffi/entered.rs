@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Which handles the calls of a thread are on: how a call is noticed that was left by a non-local exit.
+//! Which handles the calls of a thread are on. This detects a call that was left by a non-local exit.
 //!
-//! A signal handler of the host that leaves by siglongjmp, as the unsafe signals of Perl and the interrupts of SBCL do, can
-//! take its thread out of a call in the middle: that never comes to its end, and what it has begun is not finished. No
-//! thread is ever in two calls on one handle, for no callback may come back to the handle that it is called for. So a
-//! thread that is about to be has left the first one; or it is in a signal handler, which may call nothing of the library.
+//! A signal handler of the host that leaves by siglongjmp, as the unsafe signals of Perl and the interrupts of SBCL do,
+//! can take its thread out of the middle of a call: the call never returns, and what it has begun is not finished. A
+//! thread is never in two calls on one handle, because no callback may call the handle that it is called for. So a
+//! thread that enters a second call has left the first one, or it is in a signal handler, which may not call the
+//! library.
 //!
-//! That is an error then, and no wait for oneself. Where calls wait for long they hold no lock, so that other threads, the
-//! library's own among them, go on.
+//! The second call fails then instead of waiting for its own thread. Calls that wait for long hold no lock meanwhile,
+//! so that other threads, including those of the library, go on.
 
 use std::cell::Cell;
 use std::num::NonZeroU64;
@@ -16,21 +17,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::error::proxyprocess_code;
 use super::failure::Failure;
 
-/// Names a handle, and never another one, unlike its address.
+/// Identifies a handle, and unlike its address is never reused.
 pub(super) type HandleId = NonZeroU64;
 
-/// How many calls one thread can be in or have left, with all being known: calls nest by callbacks, twice at the most.
+/// How many calls a thread can be in or have left and still have them all recorded: calls nest by callbacks, at most
+/// twice.
 const PLACES: usize = 16;
 
 thread_local! {
-    // Without a destructor, which would keep the library from being unloaded while the thread lives.
+    // Without a destructor, which would prevent the library from being unloaded while the thread lives.
     static ENTERED: [Cell<Option<HandleId>>; PLACES] = const { [const { Cell::new(None) }; PLACES] };
 }
 
 /// An id for a new handle.
 pub(super) fn new_id() -> HandleId {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    // After 2^64 handles there would be none.
+    // It would wrap after 2^64 handles.
     NonZeroU64::new(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap_or(NonZeroU64::MAX)
 }
 
@@ -50,11 +52,10 @@ pub(super) fn check(id: HandleId) -> Result<(), Failure> {
     Err(Failure::new(proxyprocess_code::PROXYPROCESS_E_ABANDONED, message))
 }
 
-/// The calling thread is in a call on a handle until this is dropped.
+/// Marks the calling thread as in a call on a handle until this is dropped.
 #[derive(Debug)]
 pub(super) struct Entered {
-    /// Not there for a thread that has left as many calls as there are places: it is not noticed there when it leaves one
-    /// more.
+    /// Absent if the thread has left as many calls as there are places; leaving one more call is then not detected.
     place: Option<usize>,
 }
 

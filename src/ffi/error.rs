@@ -7,91 +7,92 @@ use std::mem::MaybeUninit;
 use super::output::TextOut;
 use crate::error::ErrorCode;
 
-/// What a call came to. Functions return it as int32_t: 0, or one of these negative numbers, or one of a later version
+/// The result of a call. Functions return it as int32_t: 0, one of these negative numbers, or a code of a later version
 /// of the library. Numbers are only ever added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum proxyprocess_code {
-    /// All went well.
+    /// Success.
     PROXYPROCESS_OK = 0,
-    /// A field of a configuration, a document or an argument is not acceptable; the message names it.
+    /// A field of a configuration, document or argument is invalid; the message names it.
     PROXYPROCESS_E_INVALID_CONFIG = -1,
     /// The id of a proxy is empty or longer than 1024 bytes.
     PROXYPROCESS_E_INVALID_ID = -2,
     /// A system call on a file or directory failed.
     PROXYPROCESS_E_IO = -3,
-    /// The data directory belongs to a manager that is alive; the message names its process.
+    /// The data directory is in use by a manager that is alive; the message names its process.
     PROXYPROCESS_E_LOCKED = -4,
-    /// A file or directory has an owner, a mode or a type that cannot be trusted.
+    /// A file or directory has an owner, mode or type that is not trusted.
     PROXYPROCESS_E_UNTRUSTED = -5,
-    /// A snapshot cannot be read, or is of a version that is not known.
+    /// A snapshot cannot be read, or has an unknown version.
     PROXYPROCESS_E_CORRUPT_SNAPSHOT = -6,
     /// The proxy was stopped for good and cannot be started again.
     PROXYPROCESS_E_STOPPED = -7,
     /// The manager or daemon was closed or killed.
     PROXYPROCESS_E_CLOSED = -8,
-    /// Processes outlived a stop; the message names them.
+    /// Processes survived a stop; the message names them.
     PROXYPROCESS_E_STILL_RUNNING = -9,
-    /// The system has no more of something that the library needs (threads, descriptors, memory).
+    /// The system has no more of a resource that the library needs (threads, descriptors, memory).
     PROXYPROCESS_E_EXHAUSTED = -10,
     /// Proxies may not run as root (allow_root is 0).
     PROXYPROCESS_E_ROOT_REFUSED = -11,
-    /// The execution mode is not registered.
+    /// The mode is not registered.
     PROXYPROCESS_E_UNKNOWN_MODE = -12,
     /// A process could not be started; the message names the step that failed.
     PROXYPROCESS_E_START_FAILED = -13,
-    /// A process could not be adopted, and why.
+    /// A process could not be adopted; the message says why.
     PROXYPROCESS_E_ADOPTION_REFUSED = -14,
-    /// The handle was made before a fork; its threads live in the other process.
+    /// The handle was created before a fork; its threads are in the other process.
     PROXYPROCESS_E_FORKED = -15,
-    /// A fault of the library, or of the functions of a proxy kind.
+    /// A fault of the library or of the functions of a proxy kind.
     PROXYPROCESS_E_INTERNAL = -16,
-    /// What a stop could prove to be of the proxy is gone, but processes live that may be of it; the message names them.
+    /// All processes that are proven to belong to the proxy are gone, but processes are alive that may belong to it;
+    /// the message names them.
     PROXYPROCESS_E_UNPROVEN = -17,
-    /// No proxy of this id is managed: it is not declared, or its declaration was not followed yet.
+    /// The manager has no proxy with this id: it is not declared, or its declaration was not applied yet.
     PROXYPROCESS_E_NOT_FOUND = -18,
-    /// The proxy has no process now, or one that cannot do yet what it was asked for.
+    /// The proxy has no process now, or one that cannot do what was requested yet.
     PROXYPROCESS_E_NOT_RUNNING = -19,
-    /// What was waited for has not come in time.
+    /// The wait reached its timeout.
     PROXYPROCESS_E_TIMEOUT = -20,
-    /// A command that was run for a proxy has failed; the message says how it ended.
+    /// A command that was run for a proxy failed; the message says how it ended.
     PROXYPROCESS_E_COMMAND_FAILED = -21,
     /// The proxy is paused, by its declaration or by a call.
     PROXYPROCESS_E_PAUSED = -22,
-    /// A pointer is NULL that must not be; the message names the argument.
+    /// A pointer that must not be NULL is NULL; the message names the argument.
     PROXYPROCESS_E_NULL_ARGUMENT = -101,
-    /// A text must be UTF-8 and is not.
+    /// A text is not valid UTF-8.
     PROXYPROCESS_E_INVALID_UTF8 = -102,
-    /// The struct_size of a struct cannot be true, or the struct has something set that this version does not know.
+    /// The struct_size of a struct is impossible, or a field is set that this version of the library does not know.
     PROXYPROCESS_E_STRUCT_SIZE = -103,
-    /// A number is out of its range, or reserved and not 0; the message names the argument.
+    /// A number is out of range, or a reserved number is not 0; the message names the argument.
     PROXYPROCESS_E_INVALID_ARGUMENT = -104,
     /// The function cannot be called from this callback.
     PROXYPROCESS_E_IN_CALLBACK = -105,
-    /// The program has a logger already that is not this library's.
+    /// The program has already installed another logger.
     PROXYPROCESS_E_LOGGER_INSTALLED = -106,
-    /// A fault of the library was caught (a panic). The handle can only be freed from now on.
+    /// A fault of the library (a panic) was caught. The handle can only be freed from now on.
     PROXYPROCESS_E_PANIC = -107,
-    /// The thread is in a call with the handle already: one that it has left by a non-local exit (longjmp), or that its signal
-    /// handler has interrupted.
+    /// The calling thread is already in a call with this handle: the thread left that call by a non-local exit
+    /// (longjmp), or this call comes from a signal handler that interrupted it.
     PROXYPROCESS_E_ABANDONED = -108,
 }
 
 use proxyprocess_code as Code;
 
-/// Where the cause of an error lies.
+/// The class of an error: where its cause lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum proxyprocess_class {
     /// No error.
     PROXYPROCESS_CLASS_NONE = 0,
-    /// The caller: what it passed is not acceptable.
+    /// The caller: an argument is not acceptable.
     PROXYPROCESS_CLASS_ARGUMENT = 1,
-    /// The system: it failed or has no more of something. proxyprocess_error_os_errno() may say more.
+    /// The system: a system call failed, or a resource is exhausted. proxyprocess_error_os_errno() may say more.
     PROXYPROCESS_CLASS_SYSTEM = 2,
-    /// The order of calls: not now, or not any more.
+    /// The order of calls: not possible now, or not any more.
     PROXYPROCESS_CLASS_STATE = 3,
-    /// What is on the disk.
+    /// Files in the data directory.
     PROXYPROCESS_CLASS_DATA = 4,
     /// A process that is or should be supervised.
     PROXYPROCESS_CLASS_PROCESS = 5,
@@ -167,20 +168,20 @@ const FROM_KIND: [ErrorCode; 23] = [
     ErrorCode::InCallback,
 ];
 
-/// The library's code of a number that C returned.
+/// The library's code for a number that C returned.
 pub(super) fn code_from_kind(number: i32) -> ErrorCode {
     FROM_KIND.into_iter().find(|code| *code as i32 == number).unwrap_or(ErrorCode::Internal)
 }
 
-/// What went wrong in one call. Made by the call, freed by the caller with proxyprocess_error_free(); it never changes,
-/// and can be read from any thread.
+/// What went wrong in a call. The call creates it; the caller frees it with proxyprocess_error_free(). It never
+/// changes, and any thread can read it.
 pub struct proxyprocess_error {
     pub(super) code: i32,
     pub(super) errno: i32,
     pub(super) message: CString,
 }
 
-/// The code, as the call returned it; PROXYPROCESS_OK for NULL.
+/// Returns the code, as the call returned it; PROXYPROCESS_OK for NULL.
 ///
 /// Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -188,7 +189,7 @@ pub extern "C" fn proxyprocess_error_code(error: Option<&proxyprocess_error>) ->
     error.map_or(0, |error| error.code)
 }
 
-/// The class of the code: a value of proxyprocess_class; PROXYPROCESS_CLASS_NONE for NULL.
+/// Returns the class of the code: a value of proxyprocess_class; PROXYPROCESS_CLASS_NONE for NULL.
 ///
 /// Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -196,7 +197,7 @@ pub extern "C" fn proxyprocess_error_class(error: Option<&proxyprocess_error>) -
     proxyprocess_code_class(proxyprocess_error_code(error))
 }
 
-/// The errno of the system call that failed; 0 when none did, and for NULL.
+/// Returns the errno of the system call that failed; 0 if none failed, and for NULL.
 ///
 /// Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -204,10 +205,10 @@ pub extern "C" fn proxyprocess_error_os_errno(error: Option<&proxyprocess_error>
     error.map_or(0, |error| error.errno)
 }
 
-/// The message: one line of UTF-8 like "chdir /x: No such file or directory (os error 2)"; valid until the error is
-/// freed. "" for NULL.
+/// Returns the message: one line of UTF-8 like "chdir /x: No such file or directory (os error 2)"; valid until the
+/// error is freed. "" for NULL.
 ///
-/// `length`: where its length without the NUL is put; may be NULL.
+/// `length`: receives its length without the NUL; may be NULL.
 ///
 /// Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -232,7 +233,8 @@ pub extern "C" fn proxyprocess_error_free(error: Option<Box<proxyprocess_error>>
     drop(error);
 }
 
-/// A short text for a code, like "data directory is locked"; static. "unknown code" for one of a later version.
+/// Returns a short text for a code, like "data directory is locked"; static. "unknown code" for a code of a later
+/// version.
 ///
 /// Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -240,7 +242,8 @@ pub extern "C" fn proxyprocess_code_str(code: i32) -> TextOut {
     TextOut::of(known(code).map_or(c"unknown code", |(_, _, text)| text))
 }
 
-/// The class of a code: a value of proxyprocess_class; PROXYPROCESS_CLASS_INTERNAL for a code of a later version.
+/// Returns the class of a code: a value of proxyprocess_class; PROXYPROCESS_CLASS_INTERNAL for a code of a later
+/// version.
 ///
 /// Since 0.1.0.
 #[unsafe(no_mangle)]

@@ -13,87 +13,88 @@ use super::owned_text::give;
 use super::sized::{In, Out, SizedStruct};
 use crate::supervisor::EventFields;
 
-/// What happened. A later version of the library may report others.
+/// What happened. Later versions of the library may report further kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum proxyprocess_event_kind {
-    /// Nothing yet: the time to wait is over.
+    /// No event: the timeout elapsed.
     PROXYPROCESS_EVENT_NONE = 0,
-    /// Nothing any more: the manager or daemon has ended, and all its events were read.
+    /// No further events: the manager or daemon has ended, and all its events were read.
     PROXYPROCESS_EVENT_END = 1,
-    /// The proxy runs: `pid`, 0 for kinds that have no process.
+    /// The proxy was started: `pid`, 0 for kinds without a process.
     PROXYPROCESS_EVENT_STARTED = 2,
-    /// A process could not be started, and `text` says why; it is tried again.
+    /// A process could not be started; `text` says why. The start is tried again.
     PROXYPROCESS_EVENT_START_FAILED = 3,
-    /// A process of an earlier agent is supervised from now on: `pid`.
+    /// A process of an earlier agent was adopted and is supervised from now on: `pid`.
     PROXYPROCESS_EVENT_ADOPTED = 4,
-    /// A recorded process, or one of which it is not known whether there is one, was not adopted, and `text` says why.
+    /// A recorded process, or a process of unknown existence, was not adopted; `text` says why.
     PROXYPROCESS_EVENT_ADOPTION_REFUSED = 5,
-    /// The process has ended: `pid`, `exit`, `exit_value`.
+    /// The process ended: `pid`, `exit`, `exit_value`.
     PROXYPROCESS_EVENT_EXITED = 6,
     /// The next start is due in `wait_ms`.
     PROXYPROCESS_EVENT_WAITING = 7,
     /// The process was asked to end: `pid`.
     PROXYPROCESS_EVENT_STOPPING = 8,
-    /// The process is gone, as was wanted. The status may name a proxy that was removed an instant longer.
+    /// The process was stopped on request and is gone. The status may list a removed proxy for an instant longer.
     PROXYPROCESS_EVENT_STOPPED = 9,
-    /// The proxy cannot be started as it is declared, or may not be; or it has failed, and is not started again as its
-    /// declaration says; and `text` says why.
+    /// The proxy cannot or may not be started as declared, or it failed and its declaration does not restart it; `text`
+    /// says why.
     PROXYPROCESS_EVENT_FAILED = 10,
     /// The snapshot was written.
     PROXYPROCESS_EVENT_SNAPSHOT_WRITTEN = 11,
-    /// The snapshot could not be written, or it or a process record could not be read, and `text` says why.
+    /// The snapshot could not be written, or the snapshot or a process record could not be read; `text` says why.
     PROXYPROCESS_EVENT_SNAPSHOT_FAILED = 12,
-    /// The reader fell behind, and `missed` events are lost to it. The status shows where things stand.
+    /// The reader fell behind and lost `missed` events. The status shows the current state.
     PROXYPROCESS_EVENT_GAP = 13,
-    /// The process is gone, and others live that it may have left. They are not proven to be its own, and not signalled;
-    /// `text` names them.
+    /// The process is gone, but other processes are alive that it may have left. They are not proven to belong to the
+    /// proxy and were not signalled; `text` names them.
     PROXYPROCESS_EVENT_UNPROVEN = 14,
-    /// The process is ready, as its declaration says when.
+    /// The process is ready, by the check that its declaration names.
     PROXYPROCESS_EVENT_READY = 15,
-    /// The process was not ready within its start timeout, and `text` says why: it is stopped, and started again as after a
+    /// The process was not ready within its start timeout; `text` says why. It is stopped and started again as after a
     /// crash.
     PROXYPROCESS_EVENT_NOT_READY = 16,
-    /// The process has not fed its watchdog in time, or asked to be treated so, and `text` says which: it gets SIGABRT, and is
-    /// started again as after a crash.
+    /// The process did not feed its watchdog in time, or sent WATCHDOG=trigger; `text` says which. It gets SIGABRT and
+    /// is started again as after a crash.
     PROXYPROCESS_EVENT_WATCHDOG_EXPIRED = 17,
-    /// The process has ended as it may, and the proxy is not started again as its declaration says: `exit`, `exit_value`. The
-    /// next agent tells so again.
+    /// The process ended as expected, and its declaration does not restart it: `exit`, `exit_value`. The next agent
+    /// reports this event again.
     PROXYPROCESS_EVENT_COMPLETED = 18,
 }
 
-/// One event. The caller sets `struct_size` to `sizeof` of it before the call that fills it; the pointers are valid until
-/// the next call with the same reader.
+/// One event. Set `struct_size` to the `sizeof` of the struct before a call fills it. The pointers are valid until the
+/// next call with the same reader.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct proxyprocess_event {
-    /// The size of this struct as the caller knows it.
+    /// The size of this struct as the caller was compiled with it.
     pub struct_size: u32,
     /// A value of proxyprocess_event_kind.
     pub kind: i32,
-    /// Counts up by one with every event of the manager or daemon. A gap has the number of the last event it covers.
+    /// Increases by one with each event of the manager or daemon. A gap has the number of the last event that it
+    /// covers.
     pub number: u64,
-    /// When it happened, in nanoseconds since 1970.
+    /// When it happened, in nanoseconds since 1970-01-01 00:00 UTC.
     pub at_unix_ns: u64,
-    /// The id of the proxy, UTF-8; NULL where it is about none.
+    /// The id of the proxy, UTF-8; NULL if the event is about no proxy.
     pub id: TextOut,
-    /// An error or a reason, UTF-8; NULL where there is none.
+    /// An error or a reason, UTF-8; NULL if there is none.
     pub text: TextOut,
     /// Milliseconds until the next start.
     pub wait_ms: u64,
-    /// How many events are lost.
+    /// How many events were lost.
     pub missed: u64,
-    /// The process, or 0.
+    /// The pid, or 0.
     pub pid: u32,
     /// How it ended: a value of proxyprocess_exit.
     pub exit: i32,
     /// The exit code or the signal.
     pub exit_value: i32,
-    /// 0.
+    /// Reserved, 0.
     pub reserved: u32,
-    /// How it ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL when it has not ended.
+    /// How it ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL if it has not ended.
     pub exit_text: TextOut,
-    /// Which start of the proxy the process comes from that it happened to, or 0: see proxyprocess_proxy_status.
+    /// The generation of the process that the event is about, or 0: see proxyprocess_proxy_status.
     pub generation: u64,
 }
 
@@ -128,8 +129,8 @@ unsafe impl SizedStruct for proxyprocess_event {
     }
 }
 
-/// The name of a kind, like "started" or "snapshot_failed"; static. "none" and "end" for those two, "unknown" for a number of a
-/// later version.
+/// Returns the name of an event kind, like "started" or "snapshot_failed"; static. "none" for PROXYPROCESS_EVENT_NONE,
+/// "end" for PROXYPROCESS_EVENT_END, and "unknown" for a number that this version does not know.
 ///
 /// `kind`: a value of proxyprocess_event_kind.
 ///
@@ -164,17 +165,17 @@ fn kind_name(kind: i32) -> Option<&'static CStr> {
     })
 }
 
-/// An event as one JSON object with the keys number, at_unix_ns, id, kind (its name), pid, exit (as text), wait_ms, text,
-/// missed and generation, in this order; null is what its kind does not have.
+/// Returns an event as one JSON object with the keys number, at_unix_ns, id, kind (its name), pid, exit (as text),
+/// wait_ms, text, missed and generation, in this order. A value that the kind does not have is null.
 ///
-/// `event`: as proxyprocess_events_next() has filled it.
+/// `event`: as filled by proxyprocess_events_next().
 ///
-/// `json`: where the text is put; free it with proxyprocess_text_free().
+/// `json`: receives the text; free it with proxyprocess_text_free().
 ///
-/// `json_length`: where its length is put; may be NULL.
+/// `json_length`: receives its length; may be NULL.
 ///
-/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE; PROXYPROCESS_E_INVALID_ARGUMENT: its kind or its exit is
-/// no known number; PROXYPROCESS_E_INVALID_UTF8.
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE; PROXYPROCESS_E_INVALID_ARGUMENT: `kind` or
+/// `exit` is not a known number; PROXYPROCESS_E_INVALID_UTF8.
 ///
 /// Since 0.1.0.
 #[must_use]

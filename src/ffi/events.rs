@@ -16,13 +16,13 @@ use super::sized::SizedStruct;
 use crate::supervisor::{Event, EventKind, Events, unix_ns};
 use crate::sys::wait::ExitStatus;
 
-/// A reader of lifecycle events. Reading slowly delays nothing: events that are lost to it are reported as a gap. It is for
-/// one thread at a time.
+/// A reader of lifecycle events. A slow reader delays nothing; events that it loses are reported as a gap. One thread
+/// at a time may use it.
 pub struct proxyprocess_events(Handle<Mutex<Reader>>);
 
 struct Reader {
     events: Events,
-    /// What the last event pointed to.
+    /// What the pointers of the last event point to.
     id: CString,
     text: CString,
     exit: CString,
@@ -39,14 +39,14 @@ impl proxyprocess_events {
     }
 }
 
-/// The next event, waiting for it at most so long.
+/// Waits for the next event and returns it.
 ///
-/// `timeout_ms`: 0 does not wait; UINT64_MAX waits until there is an event.
+/// `timeout_ms`: the longest wait; 0 does not wait, UINT64_MAX waits without a limit.
 ///
-/// `event`: the struct to fill; its `struct_size` is set. Its `kind` is PROXYPROCESS_EVENT_NONE when the time is over
-/// and PROXYPROCESS_EVENT_END when no event will come any more.
+/// `event`: the struct to fill; its `struct_size` is set. `kind` is PROXYPROCESS_EVENT_NONE if the timeout elapsed, and
+/// PROXYPROCESS_EVENT_END if no event will come any more.
 ///
-/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE: no event is lost by that.
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE: these lose no event.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -70,12 +70,13 @@ pub extern "C" fn proxyprocess_events_next(
     })
 }
 
-/// A descriptor that polls readable while there is an event to read or none will come any more, for hosts with an event
-/// loop of their own. Wait for it with poll(2) or epoll(7), never read it; then call proxyprocess_events_next() with
-/// timeout 0 until it says PROXYPROCESS_EVENT_NONE: poll again; or PROXYPROCESS_EVENT_END: leave the
-/// loop, for the descriptor stays readable from then on.
+/// Returns a descriptor that is readable while there is an event to read, and permanently once no event will come any
+/// more, for hosts with their own event loop. Wait for it with poll(2) or epoll(7) and never read from it. Then call
+/// proxyprocess_events_next() with timeout 0 until it returns PROXYPROCESS_EVENT_NONE: poll again; or
+/// PROXYPROCESS_EVENT_END: remove the descriptor from the loop, because it stays readable.
 ///
-/// `descriptor`: where its number is put. It belongs to the reader, is closed with it, and must not be closed otherwise.
+/// `descriptor`: receives its number. It belongs to the reader, is closed with it, and must not be closed by the
+/// caller.
 ///
 /// Returns 0; PROXYPROCESS_E_EXHAUSTED: no descriptor is left; PROXYPROCESS_E_NULL_ARGUMENT.
 ///

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! How a process has ended, as C sees it.
+//! How a process ended, as C sees it.
 
 use super::failure::Failure;
 use crate::sys::wait::ExitStatus;
@@ -12,15 +12,15 @@ pub enum proxyprocess_exit {
     PROXYPROCESS_EXIT_NONE = 0,
     /// It exited; the value is its exit code, 0 to 255.
     PROXYPROCESS_EXIT_CODE = 1,
-    /// A signal ended it; the value is its number.
+    /// It was killed by a signal; the value is the number of the signal.
     PROXYPROCESS_EXIT_SIGNAL = 2,
-    /// A signal ended it, and a core was dumped; the value is its number.
+    /// It was killed by a signal and dumped core; the value is the number of the signal.
     PROXYPROCESS_EXIT_SIGNAL_CORE = 3,
-    /// It is gone, and the kernel does not tell how; the value is 0.
+    /// It is gone, and the kernel does not report how it ended; the value is 0.
     PROXYPROCESS_EXIT_UNKNOWN = 4,
 }
 
-/// A value of [`proxyprocess_exit`] and what belongs to it.
+/// A value of [`proxyprocess_exit`] and the value that goes with it.
 pub(super) fn exit(status: Option<ExitStatus>) -> (i32, i32) {
     use proxyprocess_exit as C;
     let (kind, value) = match status {
@@ -33,7 +33,7 @@ pub(super) fn exit(status: Option<ExitStatus>) -> (i32, i32) {
     (kind as i32, value)
 }
 
-/// The way back from [`exit`]; `name` is what errors call it.
+/// The reverse of [`exit`]; `name` is the name of the argument in errors.
 pub(super) fn exit_status(name: &str, kind: i32, value: i32) -> Result<Option<ExitStatus>, Failure> {
     Ok(Some(match kind {
         0 => return Ok(None),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Failures on their way to C.
+//! Failures that are returned to C.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,13 +9,13 @@ use super::error::{proxyprocess_code as Code, proxyprocess_error};
 use super::output::c_string;
 use crate::error::{Error, OneLine};
 
-/// What a call failed with, on its way to C.
+/// A failure of a call that is to be returned to C.
 #[derive(Debug)]
 pub(super) struct Failure {
     code: i32,
     errno: i32,
-    /// One that is known beforehand is not copied: a call that is refused in a signal handler must not allocate, for it may
-    /// have interrupted its own thread in the allocator.
+    /// A message that is known at compile time is not copied: a call that is refused in a signal handler must not
+    /// allocate, because the handler may have interrupted the allocator on its own thread.
     message: Cow<'static, str>,
 }
 
@@ -57,17 +57,17 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Where an error is put, if the caller wants it. In C: `proxyprocess_error **`.
+/// Where an error is stored, if the caller wants it. In C: `proxyprocess_error **`.
 #[repr(transparent)]
 pub struct ErrorOut<'a>(Option<&'a mut MaybeUninit<Option<Box<proxyprocess_error>>>>);
 
 impl ErrorOut<'_> {
-    /// For functions that have no place for an error.
+    /// For functions without an error parameter.
     pub(super) fn none() -> ErrorOut<'static> {
         ErrorOut(None)
     }
 
-    /// The code for C; a failure is put where the caller wants it.
+    /// The code for C; a failure is stored where the caller wants it.
     pub(super) fn finish(self, done: Result<(), Failure>) -> i32 {
         let Err(failure) = done else { return Code::PROXYPROCESS_OK as i32 };
         if let Some(out) = self.0 {

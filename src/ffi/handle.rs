@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Handles and entries: what every call from C goes through.
+//! Handles and entry points: every call from C passes through here.
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use crate::sys::thread;
 /// What is behind a pointer that C holds.
 pub(super) struct Handle<T> {
     id: HandleId,
-    /// A panic happened in a call on it: what it holds may be half changed.
+    /// A panic happened in a call on it: its value may be half changed.
     poisoned: AtomicBool,
-    /// A worker that the host forked uses nothing of it: locks in it may be held by threads that are not there.
+    /// A worker that the host forked must not use it: threads that do not exist there may hold its locks.
     inner: OnlyHome<T>,
 }
 
@@ -28,39 +28,39 @@ impl<T> Handle<T> {
         Handle { id: entered::new_id(), poisoned: AtomicBool::new(false), inner: OnlyHome::new(inner) }
     }
 
-    /// What is in it.
+    /// The value.
     ///
     /// # Errors
-    /// [`proxyprocess_code::PROXYPROCESS_E_PANIC`] after a panic, [`proxyprocess_code::PROXYPROCESS_E_FORKED`] in a worker
-    /// that the host forked.
+    /// [`proxyprocess_code::PROXYPROCESS_E_PANIC`] after a panic, [`proxyprocess_code::PROXYPROCESS_E_FORKED`] in a
+    /// worker that the host forked.
     pub(super) fn get(&self) -> Result<&T, Failure> {
         if self.poisoned.load(Ordering::Acquire) {
-            let message = "the handle is of no more use: an earlier call on it met a fault of the library";
+            let message = "the handle cannot be used any more: an earlier call on it failed by a fault of the library";
             return Err(Failure::new(proxyprocess_code::PROXYPROCESS_E_PANIC, message));
         }
         Ok(self.inner.get()?)
     }
 
-    /// What is in it, poisoned or not: for accessors that cannot fail and change nothing.
+    /// The value, poisoned or not: for accessors that cannot fail and change nothing.
     pub(super) fn peek(&self) -> &T {
         self.inner.anywhere()
     }
 }
 
-/// Where a new handle is put. In C: `T **`.
+/// Where a new handle is stored. In C: `T **`.
 pub(super) fn place<'a, T>(name: &str, out: Option<&'a mut MaybeUninit<T>>) -> Result<&'a mut MaybeUninit<T>, Failure> {
     out.ok_or_else(|| Failure::null(name))
 }
 
-/// Runs the body of an entry point without a handle of its own; the result is the code for C.
+/// Runs the body of an entry point that has no handle yet; the result is the code for C.
 ///
-/// Not from a log callback: it may run on a thread that the body would wait for.
+/// It fails in a log callback, which may run on a thread that the body would wait for.
 pub(super) fn enter(err: ErrorOut<'_>, body: impl FnOnce() -> Result<(), Failure>) -> i32 {
     let done = callback::allowed_within(Inside::Kind).and_then(|()| panic::caught(body));
     err.finish(done)
 }
 
-/// Runs the body of an entry point on a handle; a panic makes the handle useless.
+/// Runs the body of an entry point on a handle; a panic poisons the handle.
 pub(super) fn call<T>(
     name: &str,
     handle: Option<&Handle<T>>,
@@ -70,8 +70,8 @@ pub(super) fn call<T>(
     call_within(Inside::Kind, name, handle, err, body)
 }
 
-/// The same for a manager, which waits for callbacks, and so cannot be called from one. The manager lives until the body
-/// is done, though a callback may free the handle meanwhile.
+/// The same for a manager. It waits for callbacks, and so cannot be called from one. The manager lives until the body
+/// is done, even if a callback frees the handle meanwhile.
 pub(super) fn call_manager<T>(
     handle: Option<&Handle<Arc<T>>>,
     err: ErrorOut<'_>,
@@ -101,16 +101,16 @@ fn call_within<T>(
     err.finish(done)
 }
 
-/// Frees what a handle holds; `of` is the handle in it.
+/// Frees the value of a handle; `of` selects it.
 ///
-/// Freeing may wait for threads of the library. Within a callback that could be the thread itself, so it is done a
-/// moment later by another one.
+/// Freeing may wait for threads of the library. Within a callback the current thread could be one of them, so another
+/// thread does it a moment later.
 pub(super) fn free<T: Send + 'static, U>(handle: Option<Box<T>>, of: impl FnOnce(&T) -> &Handle<U>) {
     let Some(handle) = handle else { return };
     if callback::allowed_within(Inside::Nothing).is_ok() {
         if let Err(failure) = entered::check(of(&handle).id) {
-            // What the call has left half done cannot be taken apart, and a signal handler would take it from under the
-            // call that it has interrupted: a leak is better.
+            // What the abandoned call left half done cannot be freed, and a signal handler would free it under the call
+            // that it interrupted: a leak is better.
             logging::write(Level::Error, format_args!("free: {failure}"));
             std::mem::forget(handle);
             return;
@@ -125,7 +125,7 @@ pub(super) fn free<T: Send + 'static, U>(handle: Option<Box<T>>, of: impl FnOnce
         }
         return;
     }
-    // A pointer that is forgotten when the thread never comes to be: a leak is better than a wait for oneself.
+    // A pointer that leaks if the thread cannot be started: a leak is better than a thread that waits for itself.
     let handle = std::mem::ManuallyDrop::new(handle);
     let later = move || drop(std::mem::ManuallyDrop::into_inner(handle));
     if let Err(error) = thread::start("proxy-free", later) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Pointers that come from C. Only C makes them; that they are NULL or good for the time of the call is what the
-//! header's section "Pointers" asks of it, and all that the unsafe blocks here rely on.
+//! Pointers that come from C. Only C creates them. That they are NULL or valid during the call is what the section
+//! "Pointers" of the header requires; the unsafe blocks here rely on nothing else.
 
 use std::ffi::{CStr, OsStr, OsString, c_char};
 use std::os::unix::ffi::OsStrExt;
@@ -15,7 +15,7 @@ use super::failure::Failure;
 pub struct Text(*const c_char);
 
 impl Text {
-    /// No string: what an option is before the caller sets it.
+    /// No string: the value of an option before the caller sets it.
     pub(super) const NULL: Text = Text(std::ptr::null());
 
     /// The string without its NUL; `None` for NULL.
@@ -25,32 +25,32 @@ impl Text {
         (!self.0.is_null()).then(|| unsafe { CStr::from_ptr(self.0) })
     }
 
-    /// The string, which must be there.
+    /// The string, which is required.
     pub(super) fn bytes(&self, name: &str) -> Result<&[u8], Failure> {
         self.get().map(CStr::to_bytes).ok_or_else(|| Failure::null(name))
     }
 
-    /// The string, which must be there and UTF-8.
+    /// The string, which is required and must be UTF-8.
     pub(super) fn utf8(&self, name: &str) -> Result<&str, Failure> {
         self.bytes(name).and_then(|bytes| utf8(name, bytes))
     }
 
-    /// The string if it is there, which must be UTF-8.
+    /// The string if there is one; it must be UTF-8.
     pub(super) fn optional_utf8(&self, name: &str) -> Result<Option<String>, Failure> {
         self.get().map(|text| utf8(name, text.to_bytes()).map(str::to_owned)).transpose()
     }
 
-    /// The path, which must be there.
+    /// The path, which is required.
     pub(super) fn path(&self, name: &str) -> Result<&Path, Failure> {
         self.bytes(name).map(|bytes| Path::new(OsStr::from_bytes(bytes)))
     }
 
-    /// The path if it is there.
+    /// The path if there is one.
     pub(super) fn optional_path(&self) -> Option<PathBuf> {
         self.get().map(|path| PathBuf::from(OsStr::from_bytes(path.to_bytes())))
     }
 
-    /// So many bytes of text, which need no NUL, and must be UTF-8.
+    /// A text of this many bytes, which need not end with NUL and must be UTF-8.
     pub(super) fn utf8_of_length(&self, name: &str, length: usize) -> Result<&str, Failure> {
         if length == 0 {
             return Ok("");
@@ -111,7 +111,7 @@ impl Numbers {
     }
 }
 
-/// A truth value: 0 or 1.
+/// A boolean: 0 or 1.
 pub(super) fn boolean(name: &str, value: u8) -> Result<bool, Failure> {
     match value {
         0 => Ok(false),
@@ -120,7 +120,7 @@ pub(super) fn boolean(name: &str, value: u8) -> Result<bool, Failure> {
     }
 }
 
-/// Lengths beyond this are mistakes, such as a negative number that was converted: nothing here needs them.
+/// A longer length is a mistake, such as a converted negative number: nothing here needs that much.
 fn check_length(name: &str, length: usize) -> Result<(), Failure> {
     const MOST: usize = 1 << 30;
     if length > MOST {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::failure::Failure;
 use crate::declaration::{ProxySnapshot, strict};
 
-/// Reads an object; `name` is what errors call it.
+/// Reads an object; `name` is the name of the argument in errors.
 pub(super) fn object(name: &str, json: &str) -> Result<ProxySnapshot, Failure> {
     match value(name, "object", json)? {
         Value::Object(object) => Ok(object),

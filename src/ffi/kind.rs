@@ -21,50 +21,50 @@ use crate::logging::{self, Level};
 use crate::manager::Manager;
 use crate::proxy::{Proxy, ProxyContext};
 
-/// What a proxy of a kind is made from. The pointers are valid until the function returns.
+/// What a proxy of a kind is created from. The pointers are valid until the function returns.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct proxyprocess_proxy_context {
-    /// The size of this struct as the library knows it.
+    /// The size of this struct as the library was compiled with it.
     pub struct_size: u32,
-    /// 0.
+    /// Reserved, 0.
     pub reserved: u32,
     /// The id of the proxy, UTF-8.
     pub id: TextOut,
-    /// The mode that the kind is registered under, ASCII.
+    /// The mode under which the kind is registered, ASCII.
     pub mode: TextOut,
-    /// The declaration as a JSON object, with its token and its "options"; NULL when the proxy is made to be restored:
-    /// then `unmarshal_snapshot` follows, and later `equal` decides whether it is still the one that is declared.
+    /// The declaration as a JSON object, with its token and its "options". NULL if the proxy is created to be restored:
+    /// `unmarshal_snapshot` is called next, and later `equal` decides whether the proxy is still what is declared.
     pub declaration_json: TextOut,
     /// The length of the declaration.
     pub declaration_json_length: usize,
 }
 
-/// Where a function of a kind leaves text: what went wrong, or a snapshot. It is there until the function returns.
+/// Where a function of a kind leaves text: an error message or a snapshot. It is valid until the function returns.
 pub struct proxyprocess_reply(Option<Vec<u8>>);
 
-/// A kind of proxy, implemented by the host, which a manager creates, compares, stores and restores like the built-in
-/// ones. Set it up with proxyprocess_proxy_kind_init(), set the functions, and register it with
+/// A kind of proxy that the host implements. A manager creates, compares, stores and restores its proxies like the
+/// built-in ones. Set it up with proxyprocess_proxy_kind_init(), set the functions, and register it with
 /// proxyprocess_manager_register_kind().
 ///
-/// The functions may be called on any thread, those of one proxy on several at the same time; start, stop and close come
-/// one after the other, on a thread of the library's, and may block: they then delay other proxies of such kinds, but no
-/// daemon. No function may unwind or longjmp, or call a function proxyprocess_manager_*(), which would say
-/// PROXYPROCESS_E_IN_CALLBACK; everything else is allowed.
+/// The functions may be called on any thread, those of one proxy on several threads at the same time. start, stop and
+/// close are called one after the other on a thread of the library. They may block: this delays other proxies of
+/// registered kinds, but no daemon. A function must not unwind or longjmp, and must not call proxyprocess_manager_*(),
+/// which would return PROXYPROCESS_E_IN_CALLBACK; all other functions are allowed.
 ///
-/// A function that returns a code returns 0 or one of the negative codes; it may say more with proxyprocess_reply_text().
+/// A function that returns a code returns 0 or a negative code; it may add a message with proxyprocess_reply_text().
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct proxyprocess_proxy_kind {
-    /// The size of this struct as the caller knows it.
+    /// The size of this struct as the caller was compiled with it.
     pub struct_size: u32,
-    /// 0.
+    /// Reserved, 0.
     pub reserved: u32,
-    /// Handed to `create` and `destroy_user`, untouched: a pointer, or a number.
+    /// Passed to `create` and `destroy_user` unchanged: a pointer or a number.
     pub user: UserWord,
-    /// Is told that `user` is no longer needed, once, after the last proxy was destroyed; may be NULL.
+    /// Called once, after the last proxy was destroyed, when `user` is no longer needed; may be NULL.
     pub destroy_user: proxyprocess_destroy_fn,
-    /// Makes a proxy, stopped, and puts it where `proxy` points: a pointer, or a number. Required.
+    /// Creates a proxy that is not started, and stores it in `*proxy`: a pointer or a number. Required.
     pub create: Option<
         unsafe extern "C" fn(
             user: UserWord,
@@ -73,23 +73,25 @@ pub struct proxyprocess_proxy_kind {
             reply: *mut proxyprocess_reply,
         ) -> i32,
     >,
-    /// Frees a proxy that `create` made, once, after all other calls. It neither stops nor closes it. Required.
+    /// Frees a proxy that `create` made. Called once, after all other calls; it neither stops nor closes the proxy.
+    /// Required.
     pub destroy: Option<unsafe extern "C" fn(proxy: UserWord)>,
-    /// Starts the proxy. It fails only when the proxy can never work as it is configured; any other failure is retried by
-    /// the proxy itself. Starting a started proxy is no error. Required.
+    /// Starts the proxy. It must fail only if the proxy can never work as configured; the proxy itself must retry after
+    /// any other failure. Starting a started proxy is no error. Required.
     pub start: Option<unsafe extern "C" fn(proxy: UserWord, reply: *mut proxyprocess_reply) -> i32>,
-    /// Stops the proxy for good, frees its resources, and returns when it is gone. Stopping twice is no error. Required.
+    /// Stops the proxy for good, frees its resources, and returns when it is gone. Stopping twice is no error.
+    /// Required.
     pub stop: Option<unsafe extern "C" fn(proxy: UserWord, reply: *mut proxyprocess_reply) -> i32>,
     /// Frees the resources of this proxy and leaves it running. Only one of `close` and `stop` is called. Required.
     pub close: Option<unsafe extern "C" fn(proxy: UserWord, reply: *mut proxyprocess_reply) -> i32>,
-    /// Returns 1 when `other`, a proxy of the same kind, is the same as declared, so that this one may go on in its place;
-    /// else 0. Required.
+    /// Returns 1 if `other`, a proxy of the same kind, has the same declaration, so that this proxy may keep running in
+    /// its place; else 0. Required.
     pub equal: Option<unsafe extern "C" fn(proxy: UserWord, other: UserWord) -> u8>,
-    /// Gives the state from which `unmarshal_snapshot` regains the proxy: a JSON object, by proxyprocess_reply_text(). The
-    /// id is kept by the manager. Required.
+    /// Returns by proxyprocess_reply_text() the state from which `unmarshal_snapshot` restores the proxy: a JSON
+    /// object. The manager stores the id itself. Required.
     pub marshal_snapshot: Option<unsafe extern "C" fn(proxy: UserWord, reply: *mut proxyprocess_reply) -> i32>,
-    /// Restores a proxy, as `create` made it, from a stored state: a JSON object that ends with NUL. A failure is logged,
-    /// and the stored state is lost. Required.
+    /// Restores a proxy that `create` has just made from a stored state: a JSON object that ends with NUL. A failure is
+    /// logged, and the stored state is lost. Required.
     pub unmarshal_snapshot: Option<
         unsafe extern "C" fn(
             proxy: UserWord,
@@ -98,8 +100,8 @@ pub struct proxyprocess_proxy_kind {
             reply: *mut proxyprocess_reply,
         ) -> i32,
     >,
-    /// Begins to stop without waiting. It is called at once on every proxy that has to go, while `stop` is called on one
-    /// after the other, so that slow ones stop at the same time. May be NULL.
+    /// Begins to stop without waiting. It is called on all proxies that must stop, before `stop` is called on them one
+    /// after the other, so that slow proxies stop at the same time. May be NULL.
     pub request_stop: Option<unsafe extern "C" fn(proxy: UserWord)>,
 }
 
@@ -149,12 +151,12 @@ pub extern "C" fn proxyprocess_proxy_kind_init(mut kind: ProxyKindOut, struct_si
     enter(ErrorOut::none(), || kind.initialize("kind", struct_size))
 }
 
-/// Leaves text for the library, within a function of a proxy kind: the snapshot of a `marshal_snapshot` that returns 0,
-/// or what went wrong. The last text counts.
+/// Passes text from a function of a proxy kind to the library: the snapshot of a `marshal_snapshot` that returns 0, or
+/// an error message. A later call replaces the text.
 ///
-/// `reply`: as the function got it.
+/// `reply`: as passed to the function.
 ///
-/// `text`, `length`: UTF-8, copied; no NUL is needed at its end.
+/// `text`, `length`: UTF-8, copied; it need not end with NUL.
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_INVALID_UTF8.
 ///
@@ -169,7 +171,7 @@ pub extern "C" fn proxyprocess_reply_text(reply: Option<&mut proxyprocess_reply>
     })
 }
 
-/// Registers a kind whose functions are all there.
+/// Registers a kind. All its required functions must be set.
 pub(super) fn register(
     manager: &Manager,
     mode: ExecMode,
@@ -187,7 +189,7 @@ pub(super) fn register(
     Ok(registered?)
 }
 
-/// The functions, all there.
+/// The functions of a kind; all required ones are set.
 struct Functions {
     user: UserWord,
     destroy_user: proxyprocess_destroy_fn,
@@ -232,7 +234,7 @@ impl Functions {
 /// A registered kind; it lives as long as the registration or one of its proxies.
 struct Kind {
     functions: Functions,
-    /// Whether the user word is ours to destroy.
+    /// Whether `destroy_user` must be called on drop.
     owned: AtomicBool,
 }
 
@@ -269,10 +271,10 @@ impl Drop for Kind {
     }
 }
 
-/// A proxy of a host's kind.
+/// A proxy of a kind that the host registered.
 struct HostProxy {
     kind: Arc<Kind>,
-    /// What `create` has put.
+    /// What `create` stored.
     word: UserWord,
 }
 
@@ -344,7 +346,7 @@ impl Drop for HostProxy {
     }
 }
 
-/// Calls a function of the host that answers with a code and perhaps with text.
+/// Calls a function of the host that returns a code and may leave text.
 fn ask(call: impl FnOnce(*mut proxyprocess_reply) -> i32) -> Result<Option<Vec<u8>>> {
     let mut reply = proxyprocess_reply(None);
     let code = within(Inside::Kind, || call(&raw mut reply));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The log callback: the only thing that the library pushes.
+//! The log callback, the only thing that the library pushes.
 
 use std::ffi::c_char;
 use std::ptr;
@@ -16,13 +16,13 @@ use super::output::c_string;
 use crate::error::OneLine;
 use crate::sys::fork_safe::PerProcess;
 
-/// How much is logged: one level and all above it.
+/// How much is logged: a level includes all levels above it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum proxyprocess_log_level {
     /// Nothing.
     PROXYPROCESS_LOG_OFF = 0,
-    /// What failed.
+    /// Failures.
     PROXYPROCESS_LOG_ERROR = 1,
     /// Unexpected exits and refused adoptions.
     PROXYPROCESS_LOG_WARN = 2,
@@ -30,27 +30,29 @@ pub enum proxyprocess_log_level {
     PROXYPROCESS_LOG_INFO = 3,
     /// For developers of the library.
     PROXYPROCESS_LOG_DEBUG = 4,
-    /// For developers of the library, in every detail.
+    /// For developers of the library, in full detail.
     PROXYPROCESS_LOG_TRACE = 5,
 }
 
-/// Takes one line of the log.
+/// Receives one line of the log.
 ///
-/// It is called on any thread, the library's own among them, and on several at the same time. While it runs, the
-/// supervision may stand still: it must be short, must not unwind or longjmp, and can call no function of this library
-/// that returns a code.
+/// It is called on any thread, including threads of the library, and on several threads at the same time. While it
+/// runs, supervision may stand still: it must return quickly, must not unwind or longjmp, and must not call functions
+/// of this library that return a code.
 ///
 /// `level`: a value of proxyprocess_log_level.
 ///
 /// `message`: UTF-8 without a newline, ends with NUL, valid until the callback returns.
 ///
-/// `length`: of the message without its NUL.
+/// `length`: the length of the message without its NUL.
+///
+/// `user`: as passed to proxyprocess_log_set_callback().
 ///
 /// `user`: as it was given to proxyprocess_log_set_callback().
 pub type proxyprocess_log_fn =
     Option<unsafe extern "C" fn(level: i32, message: *const c_char, length: usize, user: UserWord)>;
 
-/// Is told that a user word is no longer needed: called exactly once, after the last call that gets it.
+/// Called exactly once, after the last call that gets `user`, when `user` is no longer needed.
 pub type proxyprocess_destroy_fn = Option<unsafe extern "C" fn(user: UserWord)>;
 
 struct Callback {
@@ -69,10 +71,10 @@ impl Drop for Callback {
     }
 }
 
-/// The logger of the program, once a callback was set.
+/// The logger of the program once a callback was set.
 struct ToCallback {
-    /// Null is none. Apart from its lock, so that a forked worker has the callback although a thread that does not exist
-    /// there was in it at the fork.
+    /// Null means none. Kept outside the lock, so that a forked worker has the callback even if another thread was
+    /// executing it at the fork and held the lock.
     current: AtomicPtr<Callback>,
     /// Held for reading while the callback executes.
     executing: PerProcess<RwLock<()>>,
@@ -82,20 +84,21 @@ static LOGGER: ToCallback =
     ToCallback { current: AtomicPtr::new(ptr::null_mut()), executing: PerProcess::new(|| RwLock::new(())) };
 
 impl ToCallback {
-    /// Whether it is the logger of the program, which it becomes unless there is one.
+    /// Whether this is the logger of the program. It becomes that unless there is another one.
     fn is_set(&'static self) -> bool {
         ::log::set_logger(self).is_ok() || ptr::addr_eq(ptr::from_ref(::log::logger()), ptr::from_ref(self))
     }
 
-    /// Replaces the callback; the earlier one is not executing any more.
+    /// Replaces the callback. On return the earlier one is not executing any more.
     fn replace(&self, new: Option<Callback>) -> Option<Box<Callback>> {
         let level = new.as_ref().map_or(LevelFilter::Off, |new| new.level);
         let new = new.map_or(ptr::null_mut(), |new| Box::into_raw(Box::new(new)));
         let _none_executes = self.executing.get().write().unwrap_or_else(PoisonError::into_inner);
-        // ORDER: under the lock, so that of two calls at once the same one sets both.
+        // ORDER: under the lock, so that of two concurrent calls the same one sets both.
         ::log::set_max_level(level);
         let earlier = self.current.swap(new, Ordering::AcqRel);
-        // SAFETY: null or of a box that was given up above by an earlier call. What executes it holds the lock for reading.
+        // SAFETY: null, or from a box that an earlier call leaked above. Code that executes it holds the lock for
+        // reading.
         (!earlier.is_null()).then(|| unsafe { Box::from_raw(earlier) })
     }
 }
@@ -106,7 +109,7 @@ impl Log for ToCallback {
     }
 
     fn log(&self, record: &Record<'_>) {
-        // A callback that does what makes the library log would wait for itself.
+        // A callback that causes the library to log would wait for itself.
         if allowed_within(Inside::Logger).is_err() {
             return;
         }
@@ -125,18 +128,18 @@ impl Log for ToCallback {
 }
 
 /// Sets where the log of the whole program goes; before the first call it goes nowhere. A later call replaces the
-/// callback; when it returns, the earlier one is not executing any more and was destroyed.
+/// callback; when it returns, the earlier callback is not executing any more and its `destroy` was called.
 ///
-/// `level`: how much, a value of proxyprocess_log_level.
+/// `level`: how much is logged, a value of proxyprocess_log_level.
 ///
-/// `callback`: NULL is none; `user` and `destroy` are ignored then.
+/// `callback`: NULL means none; `user` and `destroy` are then ignored.
 ///
-/// `user`: handed to the callback, untouched.
+/// `user`: passed to the callback unchanged.
 ///
-/// `destroy`: called when the callback is replaced; may be NULL. After a failure it is not called.
+/// `destroy`: called when the callback is replaced; may be NULL. It is not called after a failure.
 ///
-/// Returns 0; PROXYPROCESS_E_LOGGER_INSTALLED: the program has another logger, of its Rust part;
-/// PROXYPROCESS_E_INVALID_ARGUMENT: no such level; PROXYPROCESS_E_IN_CALLBACK.
+/// Returns 0; PROXYPROCESS_E_LOGGER_INSTALLED: the program's Rust code has installed another logger;
+/// PROXYPROCESS_E_INVALID_ARGUMENT: unknown level; PROXYPROCESS_E_IN_CALLBACK.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -155,13 +158,13 @@ pub extern "C" fn proxyprocess_log_set_callback(
             return Err(Failure::new(proxyprocess_code::PROXYPROCESS_E_LOGGER_INSTALLED, message));
         }
         let new = callback.map(|function| Callback { level, function, user, destroy });
-        // Not under the lock: its destructor is the host's code.
+        // Outside the lock: its destructor is code of the host.
         drop(LOGGER.replace(new));
         Ok(())
     })
 }
 
-/// The levels as the log facade has them.
+/// The levels as the log crate has them.
 const LEVELS: [(proxyprocess_log_level, LevelFilter); 6] = [
     (proxyprocess_log_level::PROXYPROCESS_LOG_OFF, LevelFilter::Off),
     (proxyprocess_log_level::PROXYPROCESS_LOG_ERROR, LevelFilter::Error),

@@ -15,30 +15,30 @@ use super::sized::{Out, SizedStruct};
 use crate::logging::{LogLine, Logs};
 use crate::supervisor::unix_ns;
 
-/// One line of the log. The caller sets `struct_size` to `sizeof` of it before the call that fills it; the pointer is valid
+/// One line of the log. Set `struct_size` to the `sizeof` of the struct before a call fills it. The pointer is valid
 /// until the next call with the same reader.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct proxyprocess_log_line {
-    /// The size of this struct as the caller knows it.
+    /// The size of this struct as the caller was compiled with it.
     pub struct_size: u32,
-    /// How serious it is: a value of proxyprocess_log_level. PROXYPROCESS_LOG_OFF when there is no line.
+    /// The severity: a value of proxyprocess_log_level. PROXYPROCESS_LOG_OFF if there is no line.
     pub level: i32,
-    /// Counts up by one with every line of the reader's level.
+    /// Increases by one with each line of the reader's level.
     pub number: u64,
-    /// When it was written, in nanoseconds since 1970.
+    /// When it was written, in nanoseconds since 1970-01-01 00:00 UTC.
     pub at_unix_ns: u64,
-    /// How many lines the reader has lost, for it fell behind: `message` says so as well, and `number` is that of the last of
-    /// them. 0 for every other line.
+    /// How many lines the reader lost because it fell behind. `message` says so as well, and `number` is that of the
+    /// last lost line. 0 for every other line.
     pub missed: u64,
-    /// The message, UTF-8 without a newline, at most 4096 bytes: a longer one is cut and ends with "...". NULL when there is no
-    /// line.
+    /// The message, UTF-8 without a newline, at most 4096 bytes: a longer one is cut and ends with "...". NULL if there
+    /// is no line.
     pub message: TextOut,
     /// The length of the message without its NUL.
     pub message_length: usize,
-    /// 1 when no line will come any more, for the manager has ended, and all were read; else 0.
+    /// 1 if no line will come any more, because the manager has ended and all its lines were read; else 0.
     pub ended: u8,
-    /// 0.
+    /// Reserved, 0.
     pub reserved: [u8; 7],
 }
 
@@ -65,15 +65,15 @@ unsafe impl SizedStruct for proxyprocess_log_line {
     }
 }
 
-/// A reader of lines of the log, from its creation on: those of one manager, or of the whole library. It works beside the log
-/// callback, and without one; the library calls nothing, so that any language can use it. Reading slowly delays nothing: the
-/// last 1024 lines (PROXYPROCESS_LOG_CAPACITY) are kept for each reader, and when it reads again, one line says how many older
-/// ones it has lost. It is for one thread at a time.
+/// A reader of log lines that are written after its creation: those of one manager, or of the whole library. It works
+/// with or without a log callback, and the library calls no function of the host, so that any language can use it. A
+/// slow reader delays nothing: the last 1024 lines (PROXYPROCESS_LOG_CAPACITY) are kept for each reader, and the next
+/// read reports how many older lines it lost. One thread at a time may use it.
 pub struct proxyprocess_logs(Handle<Mutex<Reader>>);
 
 struct Reader {
     logs: Logs,
-    /// What the last line pointed to.
+    /// What the pointer of the last line points to.
     message: CString,
 }
 
@@ -83,14 +83,14 @@ impl proxyprocess_logs {
     }
 }
 
-/// A reader of all lines of the library, of all its managers and daemons, from now on.
+/// Creates a reader of all lines of the library, from all managers and daemons, starting now.
 ///
-/// `level`: how much, a value of proxyprocess_log_level; PROXYPROCESS_LOG_OFF is nothing.
+/// `level`: how much, a value of proxyprocess_log_level; PROXYPROCESS_LOG_OFF means nothing.
 ///
-/// `logs`: where the handle is put; free it with proxyprocess_logs_free().
+/// `logs`: receives the handle; free it with proxyprocess_logs_free().
 ///
-/// Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: no such level; PROXYPROCESS_E_FORKED: the process was forked off by one that
-/// has had such a reader (a reader of a manager of its own can be had there); PROXYPROCESS_E_NULL_ARGUMENT.
+/// Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: unknown level; PROXYPROCESS_E_FORKED: this process was forked by one
+/// that had such a reader (proxyprocess_manager_logs() of a new manager works there); PROXYPROCESS_E_NULL_ARGUMENT.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -107,14 +107,14 @@ pub extern "C" fn proxyprocess_logs_new(
     })
 }
 
-/// The next line, waiting for it at most so long.
+/// Waits for the next line and returns it.
 ///
-/// `timeout_ms`: 0 does not wait; UINT64_MAX waits until a line is written.
+/// `timeout_ms`: the longest wait; 0 does not wait, UINT64_MAX waits without a limit.
 ///
-/// `line`: the struct to fill; its `struct_size` is set. Its `level` is PROXYPROCESS_LOG_OFF when the time is over, and at
-/// once when no line will come any more: then `ended` is 1.
+/// `line`: the struct to fill; its `struct_size` is set. `level` is PROXYPROCESS_LOG_OFF if the timeout elapsed. Once
+/// no line will come any more, the call returns this at once, with `ended` 1.
 ///
-/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE: no line is lost by that.
+/// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_STRUCT_SIZE: these lose no line.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -128,7 +128,7 @@ pub extern "C" fn proxyprocess_logs_next(
     call("logs", logs.map(|logs| &logs.0), err, |reader| {
         line.size("line")?;
         let lock = || reader.lock().unwrap_or_else(PoisonError::into_inner);
-        // Not under the lock: it would stay locked if the wait was left by a non-local exit.
+        // Outside the lock: it would stay locked if the wait was left by a non-local exit.
         let next = lock().logs.next_place();
         next.wait(Duration::from_millis(timeout_ms));
         let mut reader = lock();
@@ -138,11 +138,12 @@ pub extern "C" fn proxyprocess_logs_next(
     })
 }
 
-/// A descriptor that polls readable while there is a line to read or none will come any more, for hosts with an event loop of
-/// their own. Wait for it with poll(2) or epoll(7), never read it; then call proxyprocess_logs_next() with timeout 0 until its
-/// `level` is PROXYPROCESS_LOG_OFF.
+/// Returns a descriptor that is readable while there is a line to read, and permanently once no line will come any
+/// more, for hosts with their own event loop. Wait for it with poll(2) or epoll(7) and never read from it. Then call
+/// proxyprocess_logs_next() with timeout 0 until `level` is PROXYPROCESS_LOG_OFF.
 ///
-/// `descriptor`: where its number is put. It belongs to the reader, is closed with it, and must not be closed otherwise.
+/// `descriptor`: receives its number. It belongs to the reader, is closed with it, and must not be closed by the
+/// caller.
 ///
 /// Returns 0; PROXYPROCESS_E_EXHAUSTED: no descriptor is left; PROXYPROCESS_E_NULL_ARGUMENT.
 ///

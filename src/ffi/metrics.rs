@@ -9,13 +9,13 @@ use super::manager::proxyprocess_manager;
 use super::output::OwnedText;
 use super::owned_text::give;
 
-/// What the manager and its proxies do, as metrics in the text format of Prometheus, version 0.0.4 (content type
-/// "text/plain; version=0.0.4"). The names of all families begin with "proxyprocess_". Counters of the manager begin with 0 at
-/// its creation; those of a proxy, which have the label "proxy", with its process.
+/// Returns metrics of the manager and its proxies in the text format of Prometheus, version 0.0.4 (content type
+/// "text/plain; version=0.0.4"). The names of all metrics begin with "proxyprocess_". Counters of the manager start at
+/// 0 when it is created; those of a proxy, which have the label "proxy", start at 0 with each of its processes.
 ///
-/// `text`: where the text is put, UTF-8; free it with proxyprocess_text_free().
+/// `text`: receives the text, UTF-8; free it with proxyprocess_text_free().
 ///
-/// `text_length`: where its length is put; may be NULL.
+/// `text_length`: receives its length; may be NULL.
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
 ///

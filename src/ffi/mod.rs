@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The C ABI: what an agent in C or Go links. `include/proxyprocess.h` is generated from these files, in this order,
-//! so their documentation is written for readers of C.
+//! The C ABI: what an agent in C or Go links. `include/proxyprocess.h` is generated from these files, in this order, so
+//! their documentation is written for readers of C.
 //!
 //! An entry point is a safe function: the types of its parameters say what C may pass. `Option<&T>` and
 //! `Option<Box<T>>` are handles that may be NULL; the types of [`input`] and [`sized`] are pointers that only C code
-//! makes, and that only those two files look through. What C has to promise for it, the header's section "Pointers"
-//! says once.
+//! creates and that only those two files dereference. The section "Pointers" of the header states once what C must
+//! guarantee.
 //!
-//! Every body runs within [`handle::call`]: a failure or a panic becomes a code and an error object, never an unwinding.
+//! Every body runs within [`handle::call`]: a failure or a panic becomes a code and an error object and never unwinds.
 
-// The one place besides `sys` where unsafe code may be.
+// The only place besides `sys` where unsafe code is allowed.
 #![allow(unsafe_code)]
 // C's names and C's visibility: the linker exports what Rust itself cannot reach.
 #![allow(non_camel_case_types, unreachable_pub, missing_debug_implementations)]

@@ -11,13 +11,13 @@ use super::output::OwnedText;
 use super::owned_text::give;
 use crate::proxy::{Noop, Proxy};
 
-/// A proxy that does nothing: for tests, and in the place of a proxy that is switched off. In a
-/// declaration it is the mode "noop".
+/// A proxy that does nothing, for tests or in place of a proxy that is switched off. In a declaration it is the mode
+/// "noop".
 pub struct proxyprocess_noop(Handle<Noop>);
 
-/// Makes a proxy that does nothing.
+/// Creates a proxy that does nothing.
 ///
-/// `noop`: where the handle is put; free it with proxyprocess_noop_free().
+/// `noop`: receives the handle; free it with proxyprocess_noop_free().
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
 ///
@@ -34,7 +34,7 @@ pub extern "C" fn proxyprocess_noop_new(
     })
 }
 
-/// Frees it.
+/// Frees the handle.
 ///
 /// `noop`: may be NULL, which does nothing.
 ///
@@ -71,7 +71,7 @@ pub extern "C" fn proxyprocess_noop_close(noop: Option<&proxyprocess_noop>, err:
     call("noop", noop.map(|noop| &noop.0), err, |noop| Ok(noop.close()?))
 }
 
-/// All of them are equal: 1 is put where `equal` points. Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
+/// Two proxies that do nothing are always equal: `equal` receives 1. Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -89,7 +89,7 @@ pub extern "C" fn proxyprocess_noop_equal(
     })
 }
 
-/// The empty JSON object; free the text with proxyprocess_text_free(). `json_length` may be NULL. Returns 0;
+/// Returns the empty JSON object; free the text with proxyprocess_text_free(). `json_length` may be NULL. Returns 0;
 /// PROXYPROCESS_E_NULL_ARGUMENT.
 ///
 /// Since 0.1.0.
@@ -106,7 +106,8 @@ pub extern "C" fn proxyprocess_noop_marshal_snapshot(
     })
 }
 
-/// Takes any JSON object. Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_UTF8 when it is none.
+/// Accepts any JSON object. Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_UTF8 if the text is not
+/// one.
 ///
 /// Since 0.1.0.
 #[must_use]

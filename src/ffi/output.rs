@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Strings that go to C: those that stay with the library, and those that the caller gets to keep.
+//! Strings that go to C: strings that the library owns, and strings that the caller owns.
 
 use std::ffi::{CStr, CString, c_char};
 use std::os::unix::ffi::OsStrExt;
@@ -23,7 +23,7 @@ impl OwnedText {
     }
 }
 
-/// A string that stays with the library. In C: `const char *`.
+/// A string that the library owns. In C: `const char *`.
 #[derive(Debug, Clone, Copy)]
 #[repr(transparent)]
 pub struct TextOut(*const c_char);
@@ -31,12 +31,12 @@ pub struct TextOut(*const c_char);
 impl TextOut {
     pub(super) const NULL: TextOut = TextOut(std::ptr::null());
 
-    /// Only C reads it, and the header says how long it may.
+    /// Only C reads it, and the header says how long it is valid.
     pub(super) fn of(text: &CStr) -> TextOut {
         TextOut(text.as_ptr())
     }
 
-    /// The string in a struct that C hands back; `None` for NULL.
+    /// The string in a struct that C passes back; `None` for NULL.
     pub(super) fn read(&self) -> Option<&CStr> {
         // SAFETY: C promises that a pointer in a struct is NULL or a string that ends with NUL and stays as it is during the
         // call; `self` does not outlive the call.
@@ -46,7 +46,7 @@ impl TextOut {
     /// What C would read of a static text.
     #[cfg(test)]
     pub(super) fn text(self) -> &'static str {
-        // SAFETY: only asked of functions that return static texts.
+        // SAFETY: only called with the results of functions that return static texts.
         unsafe { CStr::from_ptr(self.0) }.to_str().unwrap()
     }
 }
@@ -56,7 +56,7 @@ pub(super) fn c_path(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).unwrap_or_default()
 }
 
-/// A string of the library's with any NUL replaced, for C to read up to its end.
+/// A string of the library with any NUL replaced, so that C reads all of it.
 pub(super) fn c_string(text: &str) -> CString {
     CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default()
 }

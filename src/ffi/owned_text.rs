@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Strings that the caller gets to keep.
+//! Strings that the caller owns.
 
 use std::ffi::CString;
 use std::mem::MaybeUninit;
@@ -7,10 +7,10 @@ use std::mem::MaybeUninit;
 use super::failure::Failure;
 use super::output::OwnedText;
 
-/// Where a string is put.
+/// Where a string is stored.
 pub type OwnedTextOut<'a> = Option<&'a mut MaybeUninit<OwnedText>>;
 
-/// Puts a string, or NULL for none, where the caller wants it, and its length where that is asked for.
+/// Stores a string, or NULL for none, where the caller wants it, and its length if that is requested.
 pub(super) fn give(
     name: &str,
     out: OwnedTextOut<'_>,

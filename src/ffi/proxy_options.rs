@@ -14,192 +14,212 @@ use crate::declaration::{
 use crate::lifecycle::{GiveUpAfter, RestartWhen};
 use crate::sys::signal::Signal;
 
-/// The declaration of one proxy. Set it up with proxyprocess_proxy_options_init(), then set `argv`; everything else
-/// may stay. All that it points to is copied by the call that gets it.
+/// The declaration of one proxy. Set it up with proxyprocess_proxy_options_init(), then set `argv`; all other fields
+/// may keep their defaults. A call copies everything that the struct points to.
 ///
-/// The JSON form of the same, which proxyprocess_state_set_json() and others take, is an object with the fields
-/// command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15), grace_period_ms,
-/// stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups}, user, group, descriptor_limit, oom_score_adj,
-/// rlimits {core, nofile, ...: a number, "unlimited" or {soft, hard}}, nice, cpu_affinity [0, "2-5"], umask ("0027"), no_new_privs, argv0,
-/// output {stdout, stderr, owner, max_bytes, keep}, detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen, watchdog_ms, fd_store_max, limits {memory_max, memory_high, pids_max, cpu_max, io_weight},
-/// reload ("notify", {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms, attempts_before_backoff,
+/// The same declaration as JSON, which proxyprocess_state_set_json() and other functions take, is an object with the
+/// fields command, dir, env, unset_env, clear_env, token, target_service, stop_signal ("SIGTERM", "SIGRTMIN+3" or 15),
+/// grace_period_ms, stop [{signal or command, for_ms, leader_only}], leftover_grace_ms, credentials {uid, gid, groups},
+/// user, group, descriptor_limit, oom_score_adj, rlimits {core, nofile, ...: a number, "unlimited" or {soft, hard}},
+/// nice, cpu_affinity [0, "2-5"], umask ("0027"), no_new_privs, argv0, output {stdout, stderr, owner, max_bytes, keep},
+/// detached, ready ("started", "notify", {tcp}, {unix}, {fd} or {command, timeout_ms}), start_timeout_ms, listen,
+/// watchdog_ms, fd_store_max, limits {memory_max, memory_high, pids_max, cpu_max, io_weight}, reload ("notify",
+/// {signal, notify} or {command, timeout_ms}), replace ("stop-first" or "overlap"), restart {healthy_after_ms,
+/// attempts_before_backoff, max_wait_ms, jitter, policy ("always", "on-failure" or "never"), give_up_after {failures,
+/// within_ms}}, expected_exit, enabled, mode and options.
+///
+/// A value in parentheses in the description of a field is its default.
 /// max_wait_ms, jitter, policy ("always", "on-failure" or "never"), give_up_after {failures, within_ms}}, expected_exit, enabled, mode and options.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct proxyprocess_proxy_options {
-    /// The size of this struct as the caller knows it.
+    /// The size of this struct as the caller was compiled with it.
     pub struct_size: u32,
     /// The signal that asks the process group to end, 1 to 64 (SIGINT).
     pub stop_signal: i32,
-    /// The kind of the proxy, ASCII; NULL is "daemon".
+    /// The kind of the proxy, ASCII; NULL means "daemon".
     pub mode: Text,
-    /// Program and arguments, any bytes, with a NULL at the end; required for a daemon. A program without a slash is
-    /// looked up in the PATH that the process will have.
+    /// Program and arguments, any bytes; the last element is NULL. Required for a daemon. A program without a slash is
+    /// searched for in the PATH that the process will have.
     pub argv: TextList,
-    /// The working directory, any bytes; NULL is the agent's.
+    /// The working directory, any bytes; NULL means that of the agent.
     pub dir: Text,
-    /// Environment variables of its own, each NAME=value of any bytes, with a NULL at the end; NULL is none.
+    /// Additional environment variables, each NAME=value in any bytes; the last element is NULL. NULL means none.
     pub env: TextList,
-    /// The secret by which the proxy identifies itself, UTF-8; with NULL a state generates one.
+    /// The secret by which the proxy identifies itself, UTF-8; if NULL, a state generates one.
     pub token: Text,
-    /// The id of the service that it is the sidecar of, UTF-8; NULL is none.
+    /// The id of the service that the proxy is the sidecar of, UTF-8; NULL means none.
     pub target_service: Text,
-    /// What a kind of the host's own is configured by: a JSON object; NULL is none.
+    /// The configuration for a kind that the host registered: a JSON object; NULL means none.
     pub options_json: Text,
-    /// How long it may take to obey the stop signal, in milliseconds.
+    /// The time between the stop signal and SIGKILL, in milliseconds.
     pub grace_period_ms: u64,
-    /// A run of so many milliseconds resets the backoff.
+    /// A process that ran this long resets the backoff, in milliseconds.
     pub restart_healthy_after_ms: u64,
-    /// The longest wait for a restart, in milliseconds.
+    /// The longest wait before a restart, in milliseconds.
     pub restart_max_wait_ms: u64,
-    /// The fraction of each wait that is left to chance, 0 to 1 (0).
+    /// The fraction of each wait that is random, 0 to 1 (0).
     pub restart_jitter: f64,
-    /// Restarts in a row that are made without waiting.
+    /// How many restarts in a row are made without waiting.
     pub restart_attempts_before_backoff: u32,
-    /// 1: it runs as `uid`, `gid` and `groups`, which needs privilege. 0: as the agent, and those are ignored.
+    /// 1: the process runs as `uid`, `gid` and `groups`, which requires privileges. 0: it runs as the agent, and these
+    /// three are ignored.
     pub has_credentials: u8,
-    /// 0.
+    /// Reserved, 0.
     pub reserved: [u8; 3],
     /// The user.
     pub uid: u32,
     /// The group.
     pub gid: u32,
-    /// All supplementary groups; may be NULL when there are none.
+    /// All supplementary groups; may be NULL if there are none.
     pub groups: Numbers,
-    /// How many `groups` there are.
+    /// The number of `groups`.
     pub group_count: usize,
-    /// Names of environment variables that it does not get from the agent or from the manager's proxy_env, any bytes,
-    /// with a NULL at the end; NULL is none. None of them may be in `env`.
+    /// Names of environment variables that the process does not inherit from the agent or from the manager's proxy_env,
+    /// any bytes; the last element is NULL. NULL means none. None of them may be in `env`.
     pub unset_env: TextList,
-    /// How long what it left of its process group when it crashed may take to obey the stop signal before SIGKILL, in
-    /// milliseconds (0: it is killed at once).
+    /// When the process crashed: the time between the stop signal to the processes that are left in its group and
+    /// SIGKILL, in milliseconds (0: SIGKILL at once).
     pub leftover_grace_ms: u64,
-    /// How many descriptors it may have, the soft limit of RLIMIT_NOFILE, at most the hard limit; 0 is the soft limit
-    /// that the agent had when the library was loaded.
+    /// The soft limit on open descriptors (RLIMIT_NOFILE), at most the hard limit; 0 means the soft limit that the
+    /// agent had when the library was loaded.
     pub descriptor_limit: u64,
-    /// Its oom_score_adj (proc(5)), an absolute value from -1000 to 1000; ignored without `has_oom_score_adj`. One
-    /// below the agent's needs CAP_SYS_RESOURCE.
+    /// The oom_score_adj of the process (proc(5)), an absolute value from -1000 to 1000; ignored without
+    /// `has_oom_score_adj`. A value below the agent's requires CAP_SYS_RESOURCE.
     pub oom_score_adj: i32,
-    /// 1: it gets `oom_score_adj`. 0: it gets 0 if the kernel permits that, else the agent's (0).
+    /// 1: the process gets `oom_score_adj`. 0: it gets 0 if the kernel permits that, else the agent's value (0).
     pub has_oom_score_adj: u8,
-    /// 1: it gets nothing of the agent's environment, only the manager's proxy_env, `env`, and what the library sets (0).
+    /// 1: the process inherits nothing of the agent's environment; it gets only the manager's proxy_env, `env`, and
+    /// what the library sets (0).
     pub clear_env: u8,
-    /// 1: it is started as an orphan and no child of the agent, for a program that asks to be killed when its parent
-    /// ends (PR_SET_PDEATHSIG), as Envoy does: as a child it ends with the agent, and when the last manager or daemon
-    /// of the program is closed (0).
+    /// 1: the process is started as an orphan instead of as a child of the agent. For a program that asks to be killed
+    /// when its parent ends (PR_SET_PDEATHSIG), as Envoy does: as a child it would end with the agent, and when the
+    /// last manager or daemon of the program is closed (0).
     pub detached: u8,
-    /// 0.
+    /// Reserved, 0.
     pub reserved_2: [u8; 1],
-    /// It is ready when a TCP connect to this address succeeds, like "127.0.0.1:8080", ASCII, an IPv6 address in brackets;
-    /// NULL is none. It is no address of `listen_json`, nor is `ready_unix`. At most one of the five `ready_` fields is set; with none it is ready once it is started.
+    /// Ready when a TCP connect to this address succeeds, like "127.0.0.1:8080", ASCII, with an IPv6 address in
+    /// brackets; NULL means none. It must not be an address of `listen_json`; the same holds for `ready_unix`. At most
+    /// one of the five `ready_` fields may be set; without one, the process is ready once it is started.
     pub ready_tcp: Text,
-    /// It is ready when a connect to the stream socket at this absolute path succeeds, any bytes; NULL is none.
+    /// Ready when a connect to the stream socket at this absolute path succeeds, any bytes; NULL means none.
     pub ready_unix: Text,
-    /// It is ready when it writes a newline to this descriptor, 3 to 1023, which is opened for it; 0 is none.
+    /// Ready when the process writes a newline to this descriptor, 3 to 1023, which is opened for it; 0 means none.
     pub ready_fd: u32,
-    /// 1: it is ready when it sends READY=1 to the socket that NOTIFY_SOCKET names in its environment (sd_notify(3)); 0: not so.
+    /// 1: ready when the process sends READY=1 to the socket named by NOTIFY_SOCKET in its environment (sd_notify(3)).
+    /// 0: not used.
     pub ready_notify: u8,
-    /// 0.
+    /// Reserved, 0.
     pub reserved_3: [u8; 3],
-    /// How long it may take from its start until it is ready, in milliseconds, not 0; then it is stopped, and started again as
-    /// after a crash.
+    /// The longest time from the start until the process is ready, in milliseconds, not 0. A process that is not ready
+    /// by then is stopped and started again as after a crash.
     pub start_timeout_ms: u64,
-    /// The steps of a stop, at most 16, each a signal or a command, and how long the processes may take to obey it before the
-    /// next one; after the last one, SIGKILL. A JSON list like [{"command": ["drain", "--now"], "for_ms": 30000}, {"signal":
-    /// "SIGUSR1", "for_ms": 5000, "leader_only": true}, {"signal": "SIGTERM", "for_ms": 2000}]; NULL is one step, of `stop_signal` and `grace_period_ms`, which keep their defaults otherwise.
+    /// The steps of a stop, at most 16. Each is a signal or a command, with the time that the processes have to end
+    /// before the next step; SIGKILL follows the last step. A JSON list like [{"command": ["drain", "--now"], "for_ms":
+    /// 30000}, {"signal": "SIGUSR1", "for_ms": 5000, "leader_only": true}, {"signal": "SIGTERM", "for_ms": 2000}]. NULL
+    /// means one step, `stop_signal` for `grace_period_ms`; with a list these two must keep their defaults.
     pub stop_json: Text,
-    /// The sockets that it gets from descriptor 3 on, a JSON list: ["tcp:127.0.0.1:8080", "unix:/run/web.sock"], or in
-    /// place of an address an object with address and, each if it is not to be the default, name, backlog, reuse_port,
-    /// ipv6_only and mode. They are open as long as the proxy is declared. NULL is none.
+    /// The sockets that the process gets from descriptor 3 on, a JSON list: ["tcp:127.0.0.1:8080",
+    /// "unix:/run/web.sock"]. An element may also be an object with address and any of name, backlog, reuse_port,
+    /// ipv6_only and mode. The sockets are open as long as the proxy is declared. NULL means none.
     pub listen_json: Text,
-    /// How proxyprocess_manager_reload() has it reload its configuration, JSON: {"signal": "SIGHUP"}, to the leader; "notify", in
-    /// its quotes, which is SIGHUP as well, and {"signal": "SIGUSR1", "notify": true}, which the process confirms by its
-    /// notifications; or {"command": ["program", "argument"], "timeout_ms": 30000}; NULL is none.
+    /// How proxyprocess_manager_reload() makes the process reload its configuration, JSON: {"signal": "SIGHUP"}, sent
+    /// to the leader; "notify" (with its quotes), SIGHUP that the process confirms by its notifications; {"signal":
+    /// "SIGUSR1", "notify": true}, the same with another signal; or {"command": ["program", "argument"], "timeout_ms":
+    /// 30000}. NULL means none.
     pub reload_json: Text,
-    /// When it is ready, as `ready` of a declaration, JSON: for a command, which is the only one without a field of its own,
-    /// {"command": ["program", "argument"], "timeout_ms": 10000}. It is run again until it exits with code 0. NULL is none.
+    /// When the process is ready, JSON, as `ready` of a declaration. Needed only for a command, which has no field of
+    /// its own: {"command": ["program", "argument"], "timeout_ms": 10000}. The command is run again until it exits with
+    /// code 0. NULL means none.
     pub ready_json: Text,
-    /// How long it may be silent once it is ready, in milliseconds: one that sends no WATCHDOG=1 to the socket that NOTIFY_SOCKET
-    /// names for so long (sd_notify(3)) gets SIGABRT, and is started again as after a crash; 0 is no watchdog.
+    /// The watchdog period, in milliseconds. A process that is ready and sends no WATCHDOG=1 to the socket named by
+    /// NOTIFY_SOCKET (sd_notify(3)) for this long gets SIGABRT and is started again as after a crash. 0 means no
+    /// watchdog.
     pub watchdog_ms: u64,
-    /// How its process is replaced: a value of proxyprocess_replace.
+    /// How the process is replaced: a value of proxyprocess_replace.
     pub replace: i32,
-    /// How many descriptors it can hand over with FDSTORE=1 to the socket that NOTIFY_SOCKET names (sd_notify(3)), at most 512,
-    /// which are kept while it is declared and given to each next process after the sockets of `listen_json`; 0 is none.
+    /// How many descriptors the process can store with FDSTORE=1 at the socket named by NOTIFY_SOCKET (sd_notify(3)),
+    /// at most 512. They are kept while the proxy is declared, and each next process gets them after the sockets of
+    /// `listen_json`. 0 means none.
     pub fd_store_max: u32,
-    /// Its resource limits by their names in getrlimit(2), JSON: {"core": 0, "memlock": "unlimited", "nproc": {"soft": 64, "hard":
-    /// 128}}. A number or "unlimited" is the soft and the hard limit; "soft" without "hard" leaves the agent's hard limit. NULL is
-    /// none: the limits are the agent's. "nofile" excludes `descriptor_limit`.
+    /// The resource limits of the process by their names in getrlimit(2), JSON: {"core": 0, "memlock": "unlimited",
+    /// "nproc": {"soft": 64, "hard": 128}}. A number or "unlimited" sets the soft and the hard limit; "soft" without
+    /// "hard" keeps the agent's hard limit. NULL means the agent's limits. "nofile" excludes `descriptor_limit`.
     pub rlimits_json: Text,
-    /// The CPUs on which it may run, a JSON list like [0, "2-5"]; NULL is the agent's.
+    /// The CPUs on which the process may run, a JSON list like [0, "2-5"]; NULL means those of the agent.
     pub cpu_affinity_json: Text,
-    /// What it is told as its name in place of `argv[0]`, which is executed all the same, any bytes; NULL is that.
+    /// The name that the process gets in place of `argv[0]`, any bytes; the executed program is still `argv[0]`. NULL
+    /// means `argv[0]`.
     pub argv0: Text,
-    /// Its nice value, -20 to 19; ignored without `has_nice`. One below the agent's needs CAP_SYS_NICE.
+    /// The nice value, -20 to 19; ignored without `has_nice`. A value below the agent's requires CAP_SYS_NICE.
     pub nice: i32,
-    /// Its umask, at most 0777; ignored without `has_umask`.
+    /// The umask, at most 0777; ignored without `has_umask`.
     pub umask: u32,
-    /// 1: it gets `nice`. 0: it gets the agent's nice value (0).
+    /// 1: the process gets `nice`. 0: it gets the agent's nice value (0).
     pub has_nice: u8,
-    /// 1: it gets `umask`. 0: it gets the agent's (0).
+    /// 1: the process gets `umask`. 0: it gets the agent's umask (0).
     pub has_umask: u8,
-    /// 1: neither it nor what it starts gets privileges by executing a program (PR_SET_NO_NEW_PRIVS); 0: as the agent (0).
+    /// 1: neither the process nor its descendants gain privileges by executing a program (PR_SET_NO_NEW_PRIVS). 0: as
+    /// for the agent (0).
     pub no_new_privs: u8,
-    /// 0.
+    /// Reserved, 0.
     pub reserved_4: [u8; 5],
-    /// The user that it runs as by name, UTF-8, which is looked up at each start, with the groups of that user, and HOME, USER and
-    /// LOGNAME in its environment; NULL is none. It excludes `has_credentials`.
+    /// The name of the user that the process runs as, UTF-8. It is looked up at each start; the process gets the groups
+    /// of that user, and HOME, USER and LOGNAME in its environment. NULL means none. Excludes `has_credentials`.
     pub user: Text,
-    /// The group that it has in place of the first one of `user`, by name, UTF-8; NULL is that.
+    /// The name of the group that replaces the primary group of `user`, UTF-8; NULL means the primary group.
     pub group: Text,
-    /// After which ends it is started again: a value of proxyprocess_restart_when.
+    /// When the proxy is started again after its process ended: a value of proxyprocess_restart_when.
     pub restart_policy: i32,
-    /// After so many failures within `restart_give_up_within_ms` it is not started any more, at most 1000; 0 is never.
+    /// The proxy is not started again after this many failures within `restart_give_up_within_ms`, at most 1000; 0
+    /// means no limit.
     pub restart_give_up_failures: u32,
-    /// 0 without `restart_give_up_failures`.
+    /// The period for `restart_give_up_failures`, in milliseconds; 0 without that.
     pub restart_give_up_within_ms: u64,
-    /// How it may end besides by exit code 0, a JSON list of exit codes and of signals in quotes: [64, "SIGTERM"]. Such an end is
-    /// no failure. NULL is none.
+    /// Expected exits besides exit code 0, a JSON list of exit codes and of signal names: [64, "SIGTERM"]. An expected
+    /// exit is no failure. NULL means none.
     pub expected_exit_json: Text,
-    /// Where its standard output and error go, JSON: {"stdout": "null", "stderr": "journal"}, each "file" (the log in the data
-    /// directory), "inherit" (where the agent's goes), "null", "journal" or an absolute path that is appended to, and "owner":
-    /// "proxy" where the logs are to be of the user that it runs as, for a program that opens /dev/stdout. "max_bytes", 65536 to 2^50: how large
-    /// each of the files may become, of which the oldest lines are removed then while it writes on; "keep", 0 to 99: how many files
-    /// with older lines are kept beside each. NULL is "file" for both.
+    /// Where standard output and error go, JSON: {"stdout": "null", "stderr": "journal"}. Each is "file" (the log in
+    /// the data directory), "inherit" (where the agent's goes), "null", "journal", or an absolute path to append to.
+    /// "owner": "proxy" makes the logs belong to the user that the process runs as, for a program that opens
+    /// /dev/stdout. "max_bytes", 65536 to 2^50: the size limit of each file, above which the oldest lines are removed
+    /// while the process keeps writing. "keep", 0 to 99: how many files with older lines are kept beside each. NULL
+    /// means "file" for both.
     pub output_json: Text,
-    /// 1: it is run (1). 0: it is declared, and in the state PROXYPROCESS_PROXY_PAUSED.
+    /// 1: the proxy runs (1). 0: it is declared but does not run; its state is PROXYPROCESS_PROXY_PAUSED.
     pub enabled: u8,
-    /// 0.
+    /// Reserved, 0.
     pub reserved_5: [u8; 7],
-    /// A descriptor that its standard output goes to, open for writing: a file, pipe, socket or terminal. It is duplicated by the
-    /// call that gets it, so that it may be closed then, and given to each start. The next agent does not have it: what that
-    /// starts before the proxy is declared again writes to its log. Ignored without `has_stdout_fd`.
+    /// A descriptor for standard output, open for writing: a file, pipe, socket or terminal. The call duplicates it, so
+    /// the caller may close it afterwards; each start gets it. The next agent does not have it: processes that it
+    /// starts before the proxy is declared again write to the log. Ignored without `has_stdout_fd`.
     pub stdout_fd: i32,
-    /// The same for its standard error; ignored without `has_stderr_fd`.
+    /// The same for standard error; ignored without `has_stderr_fd`.
     pub stderr_fd: i32,
-    /// 1: its standard output goes to `stdout_fd`, and `output_json` has no "stdout" (0).
+    /// 1: standard output goes to `stdout_fd`; `output_json` must not have "stdout" (0).
     pub has_stdout_fd: u8,
-    /// 1: its standard error goes to `stderr_fd`, and `output_json` has no "stderr" (0).
+    /// 1: standard error goes to `stderr_fd`; `output_json` must not have "stderr" (0).
     pub has_stderr_fd: u8,
-    /// 0.
+    /// Reserved, 0.
     pub reserved_6: [u8; 6],
-    /// What all its processes may use together, by a cgroup of its own (`cgroup` of proxyprocess_manager_options): a JSON object
-    /// with "memory_max" and "memory_high" in bytes, from 1048576 on, "pids_max", 1 to 4194304, "cpu_max" in percent of one processor, 1 to 100000, and
-    /// "io_weight", 1 to 10000, where 100 is the usual one; NULL is no limit. A change is made at once, without a new process.
-    /// Where one cannot be set no process is started.
+    /// Limits on what all processes of the proxy use together, enforced by its own cgroup (`cgroup` of
+    /// proxyprocess_manager_options): a JSON object with "memory_max" and "memory_high" in bytes, at least 1048576,
+    /// "pids_max", 1 to 4194304, "cpu_max" in percent of one processor, 1 to 100000, and "io_weight", 1 to 10000, where
+    /// 100 is the kernel's default. NULL means no limits. A change takes effect at once, without a new process. If a
+    /// limit cannot be set, no process is started.
     pub limits_json: Text,
 }
 
-/// After which ends a proxy is started again. A failure is an exit that is no expected one, a start that failed, a process
-/// that was not ready in time, and one that has not fed its watchdog.
+/// When a proxy is started again after its process ended. Failures are: an exit that is not expected, a failed start, a
+/// process that was not ready in time, and a process that did not feed its watchdog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum proxyprocess_restart_when {
-    /// After each end.
+    /// Always.
     PROXYPROCESS_RESTART_ALWAYS = 0,
-    /// After each failure. After an expected end it is in the state PROXYPROCESS_PROXY_COMPLETED.
+    /// After a failure. After an expected exit the proxy is in the state PROXYPROCESS_PROXY_COMPLETED.
     PROXYPROCESS_RESTART_ON_FAILURE = 1,
-    /// After none. After an expected end it is in the state PROXYPROCESS_PROXY_COMPLETED, after another one
+    /// Never. The proxy is then in the state PROXYPROCESS_PROXY_COMPLETED after an expected exit, else in
     /// PROXYPROCESS_PROXY_FAILED.
     PROXYPROCESS_RESTART_NEVER = 2,
 }
@@ -208,9 +228,9 @@ pub enum proxyprocess_restart_when {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum proxyprocess_replace {
-    /// The next process is started when the last one is gone.
+    /// The next process is started after the previous one is gone.
     PROXYPROCESS_REPLACE_STOP_FIRST = 0,
-    /// The next process is started beside the last one, which is stopped once the next one is ready.
+    /// The next process is started beside the previous one, which is stopped once the next one is ready.
     PROXYPROCESS_REPLACE_OVERLAP = 1,
 }
 
@@ -297,7 +317,7 @@ unsafe impl SizedStruct for proxyprocess_proxy_options {
 }
 
 impl proxyprocess_proxy_options {
-    /// The declaration; what only the declaration as a whole shows is checked by the function that takes it.
+    /// The declaration. What only the complete declaration shows is checked by the function that takes it.
     pub(super) fn config(&self) -> Result<ProxyConfig, Failure> {
         reserved("reserved", &self.reserved)?;
         reserved("reserved_2", &self.reserved_2)?;

@@ -4,37 +4,39 @@
 use super::output::TextOut;
 use crate::lifecycle::ProxyState;
 
-/// What a proxy is doing. A later version of the library may report others.
+/// The state of a proxy. Later versions of the library may report further states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub enum proxyprocess_proxy_state {
-    /// Never started; or restored when its process was gone: it is started when the manager runs, if it is declared then.
+    /// Never started; or restored after its process was gone, and started when the manager runs if it is still
+    /// declared.
     PROXYPROCESS_PROXY_IDLE = 0,
     /// A process of an earlier agent is being identified.
     PROXYPROCESS_PROXY_ADOPTING = 1,
-    /// The process is being started, or runs and is not ready yet, as its declaration says.
+    /// The process is being started, or runs and is not ready yet.
     PROXYPROCESS_PROXY_STARTING = 2,
-    /// The process runs, and is ready.
+    /// The process runs and is ready.
     PROXYPROCESS_PROXY_RUNNING = 3,
-    /// The process ended, and what it may have left is looked for, and ended or waited for, before it is started again.
+    /// The process ended. Processes that it left are searched for and ended or waited for before it is started again.
     PROXYPROCESS_PROXY_CLEARING = 4,
-    /// The next start is due later.
+    /// Waiting until the next start is due.
     PROXYPROCESS_PROXY_WAITING = 5,
     /// The process was asked to end.
     PROXYPROCESS_PROXY_STOPPING = 6,
-    /// The process is gone, as was wanted.
+    /// The process was stopped on request and is gone.
     PROXYPROCESS_PROXY_STOPPED = 7,
-    /// It cannot be started as it is declared, or may not be; or it has failed, and is not started again as its declaration says.
+    /// The proxy cannot or may not be started as declared; or it failed and its declaration does not restart it.
     PROXYPROCESS_PROXY_FAILED = 8,
-    /// It was closed: whatever it was, it is no more supervised; a process may run on.
+    /// The proxy was closed: it is not supervised any more, and its process may still run.
     PROXYPROCESS_PROXY_CLOSED = 9,
-    /// The process has ended as it may, and is not started again as its declaration says.
+    /// The process ended as expected, and its declaration does not restart it.
     PROXYPROCESS_PROXY_COMPLETED = 10,
-    /// It is declared and not run: by its declaration (`enabled`), or by proxyprocess_manager_pause().
+    /// The proxy is declared but does not run: its declaration says so (`enabled`), or proxyprocess_manager_pause() was
+    /// called.
     PROXYPROCESS_PROXY_PAUSED = 11,
 }
 
-/// The name of a state, like "running"; static. "unknown" for a number of a later version.
+/// Returns the name of a state, like "running"; static. "unknown" for a number that this version does not know.
 ///
 /// `state`: a value of proxyprocess_proxy_state.
 ///

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A manager of the C ABI with the thread that runs it.
+//! A manager of the C ABI together with the thread that runs it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -10,7 +10,7 @@ use crate::manager::Manager;
 use crate::sys::fork::OnlyHome;
 use crate::sys::thread;
 
-/// A manager, and the thread that runs it if it is not the caller's own.
+/// A manager, and the thread that runs it if the caller does not.
 pub(super) struct Running {
     pub(super) manager: Arc<Manager>,
     runners: OnlyHome<Mutex<Vec<JoinHandle<Result<()>>>>>,
@@ -21,7 +21,7 @@ impl Running {
         Running { manager: Arc::new(manager), runners: OnlyHome::new(Mutex::default()) }
     }
 
-    /// Has a thread follow the state, unless one does.
+    /// Starts a thread that follows the state, unless there is one.
     pub(super) fn start(&self) -> Result<()> {
         self.runners.get()?;
         // ORDER: under the lock, so that the thread that ends the manager finds this one.
@@ -32,7 +32,7 @@ impl Running {
         if runners.iter().any(|runner| !runner.is_finished()) {
             return Ok(());
         }
-        // What can fail at the start is for the caller to know now.
+        // Failures at the start are reported to the caller now.
         self.manager.prepare_to_run()?;
         let manager = self.manager.clone();
         let run = move || {
@@ -47,10 +47,10 @@ impl Running {
         Ok(())
     }
 
-    /// Ends the manager, then the thread; the first failure is returned.
+    /// Ends the manager, then the thread; returns the first failure.
     ///
-    /// All of it is done on a thread of the library's, and the caller only waits: when a signal handler of the host leaves
-    /// the wait by siglongjmp the end is completed all the same, and other threads that wait for it return.
+    /// A thread of the library does the work, and the caller only waits: if a signal handler of the host leaves the
+    /// wait by siglongjmp, the end is completed nevertheless, and other threads that wait for it return.
     pub(super) fn end(self: &Arc<Running>, end: fn(&Manager) -> Result<()>) -> Result<()> {
         self.runners.get()?;
         if self.manager.has_ended() && self.runners().is_empty() {
@@ -59,7 +59,8 @@ impl Running {
         let running = self.clone();
         match thread::start("proxy-end", move || running.end_here(end)) {
             Ok(ending) => ending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            // There are no threads left: the caller's is as good, unless it is taken away.
+            // No thread can be started: the calling thread does it, which is complete unless a non-local exit leaves
+            // it.
             Err(_) => self.end_here(end),
         }
     }
@@ -77,10 +78,10 @@ impl Running {
     }
 }
 
-/// What a run came to.
+/// The result of a run.
 fn joined(runner: JoinHandle<Result<()>>) -> Result<()> {
     match runner.join() {
-        // It was ended before it began.
+        // The manager was ended before the run began.
         Ok(Err(error)) if error.code() == ErrorCode::Closed => Ok(()),
         Ok(ran) => ran.map_err(|error| Error::new(error.code(), format!("run: {error}"))),
         Err(_) => Err(Error::new(ErrorCode::Internal, "run: the manager's thread met a fault of the library")),

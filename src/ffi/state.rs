@@ -16,17 +16,18 @@ use crate::declaration::{ProxyConfig, ProxySnapshot};
 use crate::state::State;
 use crate::subscription::Subscription;
 
-/// The desired set: which proxies should run, the source of truth for a manager. Changing it never waits for the
-/// manager, and never starts or stops anything by itself: a manager that runs follows it once the changes have calmed
-/// down. All functions can be called from any threads at the same time.
+/// The desired set: which proxies should run. It is the source of truth for a manager. A change never waits for the
+/// manager and starts or stops nothing by itself: a running manager applies it shortly after the last change
+/// (PROXYPROCESS_MANAGER_QUIESCENT_PERIOD_MS, PROXYPROCESS_MANAGER_COALESCE_PERIOD_MS). All functions can be called
+/// from any thread, several at the same time.
 pub struct proxyprocess_state(pub(super) Handle<State>);
 
-/// Tells that a state changed.
+/// Reports changes of a state.
 pub struct proxyprocess_subscription(Handle<Subscription>);
 
-/// Makes an empty set.
+/// Creates an empty set.
 ///
-/// `state`: where the handle is put; free it with proxyprocess_state_free().
+/// `state`: receives the handle; free it with proxyprocess_state_free().
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
 ///
@@ -43,7 +44,7 @@ pub extern "C" fn proxyprocess_state_new(
     })
 }
 
-/// Frees the handle. Managers that were made with it keep the set.
+/// Frees the handle. Managers that were created with it keep the set.
 ///
 /// `state`: may be NULL, which does nothing.
 ///
@@ -53,16 +54,17 @@ pub extern "C" fn proxyprocess_state_free(state: Option<Box<proxyprocess_state>>
     free(state, |state| &state.0);
 }
 
-/// Adds a proxy or replaces the one with this id. Without a token it gets one: the one that was generated for this id
-/// before, or a new one, as also after proxyprocess_state_remove().
+/// Adds a proxy, or replaces the one with this id. If the declaration has no token, the proxy keeps the token that was
+/// generated for this id before, or gets a new one. A proxy that is added again after proxyprocess_state_remove() gets
+/// a new one.
 ///
 /// `id`: 1 to 1024 bytes of UTF-8.
 ///
 /// `options`: the declaration.
 ///
 /// Returns 0; PROXYPROCESS_E_INVALID_ID, PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ARGUMENT,
-/// PROXYPROCESS_E_INVALID_UTF8, PROXYPROCESS_E_STRUCT_SIZE naming the field: it can never work;
-/// PROXYPROCESS_E_IO: no token can be drawn. Nothing is changed then.
+/// PROXYPROCESS_E_INVALID_UTF8, PROXYPROCESS_E_STRUCT_SIZE, naming the field: the declaration can never work;
+/// PROXYPROCESS_E_IO: no random token could be generated. On failure nothing is changed.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -78,13 +80,13 @@ pub extern "C" fn proxyprocess_state_set(
     })
 }
 
-/// Adds a proxy or replaces the one with this id, from the JSON form of a declaration.
+/// Adds a proxy, or replaces the one with this id, from the JSON form of a declaration.
 ///
 /// `id`: 1 to 1024 bytes of UTF-8.
 ///
-/// `json`, `json_length`: an object like {"command": ["/bin/a"]}; no NUL is needed at its end.
+/// `json`, `json_length`: an object like {"command": ["/bin/a"]}; it need not end with NUL.
 ///
-/// Returns 0, or as proxyprocess_state_set().
+/// Returns 0, or the codes of proxyprocess_state_set().
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -104,7 +106,7 @@ pub extern "C" fn proxyprocess_state_set_json(
 
 /// Removes a proxy.
 ///
-/// `removed`: where 1 is put if there was one with this id, else 0; may be NULL.
+/// `removed`: receives 1 if there was a proxy with this id, else 0; may be NULL.
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_INVALID_UTF8.
 ///
@@ -126,13 +128,14 @@ pub extern "C" fn proxyprocess_state_remove(
     })
 }
 
-/// Replaces the whole set at once.
+/// Replaces the whole set in one step.
 ///
-/// `json`, `json_length`: an object of declarations by id, like {"web-proxy": {"command": ["/bin/a"]}}; no NUL is
-/// needed at its end.
+/// `json`, `json_length`: an object of declarations by id, like {"web-proxy": {"command": ["/bin/a"]}}; it need not end
+/// with NUL.
 ///
-/// Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ID naming the field, as in "proxies.web.command:
-/// expected a list of strings, got nothing"; PROXYPROCESS_E_INVALID_UTF8; PROXYPROCESS_E_IO. Nothing is changed then.
+/// Returns 0; PROXYPROCESS_E_INVALID_CONFIG, PROXYPROCESS_E_INVALID_ID, naming the field, as in "proxies.web.command:
+/// expected a list of strings, got nothing"; PROXYPROCESS_E_INVALID_UTF8; PROXYPROCESS_E_IO. On failure nothing is
+/// changed.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -148,11 +151,11 @@ pub extern "C" fn proxyprocess_state_replace_all_json(
     })
 }
 
-/// The declaration of one proxy as JSON, with its token; what has its default value is left out.
+/// Returns the declaration of one proxy as JSON, with its token and without fields that have their default value.
 ///
-/// `json`: where the text is put, or NULL when there is no proxy with this id; free it with proxyprocess_text_free().
+/// `json`: receives the text, or NULL if there is no proxy with this id; free it with proxyprocess_text_free().
 ///
-/// `json_length`: where its length is put; may be NULL.
+/// `json_length`: receives its length; may be NULL.
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT, PROXYPROCESS_E_INVALID_UTF8.
 ///
@@ -172,11 +175,11 @@ pub extern "C" fn proxyprocess_state_get_json(
     })
 }
 
-/// All declarations as one JSON object by id, which proxyprocess_state_replace_all_json() reads back.
+/// Returns all declarations as one JSON object by id, which proxyprocess_state_replace_all_json() accepts.
 ///
-/// `json`: where the text is put; free it with proxyprocess_text_free().
+/// `json`: receives the text; free it with proxyprocess_text_free().
 ///
-/// `json_length`: where its length is put; may be NULL.
+/// `json_length`: receives its length; may be NULL.
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
 ///
@@ -196,9 +199,9 @@ pub extern "C" fn proxyprocess_state_list_json(
     })
 }
 
-/// Tells of changes from now on.
+/// Creates a subscription that reports changes from now on.
 ///
-/// `subscription`: where the handle is put; free it with proxyprocess_subscription_free().
+/// `subscription`: receives the handle; free it with proxyprocess_subscription_free().
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
 ///
@@ -217,12 +220,12 @@ pub extern "C" fn proxyprocess_state_subscribe(
     })
 }
 
-/// Waits for a change. Changes that were not waited for are reported once.
+/// Waits for a change. All changes since the last wait are reported as one.
 ///
 /// `timeout_ms`: the longest wait; 0 does not wait.
 ///
-/// `changed`: where 1 is put if there was a change, else 0: at once when none will come any more, for the state was
-/// freed and every manager of it was closed or killed.
+/// `changed`: receives 1 if there was a change, else 0. Once no change can come any more, because the state was freed
+/// and all its managers were closed or killed, 0 is returned without waiting.
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
 ///
@@ -242,11 +245,13 @@ pub extern "C" fn proxyprocess_subscription_wait(
     })
 }
 
-/// A descriptor that polls readable while there is a change that proxyprocess_subscription_wait() has not told yet, and for
-/// ever once none can come any more. Wait for it with poll(2) or epoll(7), never read it; then call
-/// proxyprocess_subscription_wait() with timeout 0, which tells the change and makes the descriptor unreadable again.
+/// Returns a descriptor that is readable while there is a change that proxyprocess_subscription_wait() has not
+/// reported, and permanently once no change can come any more. Wait for it with poll(2) or epoll(7) and never read from
+/// it. Then call proxyprocess_subscription_wait() with timeout 0, which reports the change and makes the descriptor
+/// unreadable again.
 ///
-/// `descriptor`: where its number is put. It belongs to the subscription, is closed with it, and must not be closed otherwise.
+/// `descriptor`: receives its number. It belongs to the subscription, is closed with it, and must not be closed by the
+/// caller.
 ///
 /// Returns 0; PROXYPROCESS_E_EXHAUSTED: no descriptor is left; PROXYPROCESS_E_NULL_ARGUMENT.
 ///
@@ -264,7 +269,7 @@ pub extern "C" fn proxyprocess_subscription_descriptor(
     })
 }
 
-/// Frees a subscription. The state may be freed before or after.
+/// Frees a subscription, before or after the state.
 ///
 /// `subscription`: may be NULL, which does nothing.
 ///

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What proxies are doing.
+//! The status of proxies.
 
 use std::ffi::CString;
 use std::mem::MaybeUninit;
@@ -18,89 +18,91 @@ use crate::lifecycle::ProxyState;
 use crate::supervisor::{ProxyStatus, UnprovenProcess};
 use crate::sys::wait::ExitStatus;
 
-/// What one proxy is doing, at one moment. The caller sets `struct_size` to `sizeof` of it before the call that fills it;
-/// the pointers are valid until the list is freed.
+/// The status of one proxy at one moment. Set `struct_size` to the `sizeof` of the struct before a call fills it. The
+/// pointers are valid until the list is freed.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct proxyprocess_proxy_status {
-    /// The size of this struct as the caller knows it.
+    /// The size of this struct as the caller was compiled with it.
     pub struct_size: u32,
     /// A value of proxyprocess_proxy_state.
     pub state: i32,
-    /// Its id, UTF-8.
+    /// The id, UTF-8.
     pub id: TextOut,
-    /// Its kind, ASCII.
+    /// The kind (mode), ASCII.
     pub mode: TextOut,
-    /// The last thing that went wrong, until the next start goes well, UTF-8; NULL when nothing did. A zombie that this
-    /// start no longer waited for stays named until the one after it.
+    /// The last error, UTF-8, kept until the next start succeeds; NULL if there is none. If that start stopped waiting
+    /// for a zombie, the zombie stays named until the start after it.
     pub last_error: TextOut,
-    /// How many times it was started after its first start or adoption.
+    /// How many times a process was started after the first start or adoption.
     pub restarts: u64,
-    /// Milliseconds until the next start while it waits for one, else UINT64_MAX.
+    /// Milliseconds until the next start if one is scheduled, else UINT64_MAX.
     pub next_start_ms: u64,
-    /// Its process; 0 while there is none, also while what it has left is being ended.
+    /// The pid; 0 while there is no process, also while processes that it left are being ended.
     pub pid: u32,
-    /// 1 when that process was started by an earlier agent, else 0.
+    /// 1 if an earlier agent started the process, else 0.
     pub adopted: u8,
-    /// 0.
+    /// Reserved, 0.
     pub reserved: [u8; 3],
-    /// How its last process ended: a value of proxyprocess_exit.
+    /// How the last process ended: a value of proxyprocess_exit.
     pub last_exit: i32,
     /// The exit code or the signal.
     pub last_exit_value: i32,
-    /// Living processes that it may have left, and that are not proven to be its own (they were not signalled), UTF-8 on
-    /// one line: "pid 7 (nginx: why)", with commas between several; NULL when there are none.
+    /// Processes that are alive and that the proxy may have left, but that are not proven to belong to it (they were
+    /// not signalled), UTF-8 on one line: "pid 7 (nginx: why)", separated by commas; NULL if there are none.
     pub unproven: TextOut,
-    /// Advice about its declaration, when its exits suggest some, in one sentence of UTF-8; else NULL.
+    /// Advice about the declaration if the exits suggest some, one sentence of UTF-8; else NULL.
     pub hint: TextOut,
-    /// How its last process ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL when none has ended.
+    /// How the last process ended as text, like "exit code 1" or "signal SIGKILL", UTF-8; NULL if none has ended.
     pub last_exit_text: TextOut,
-    /// 1 when it is ready: it runs, and if its declaration says when it is ready, it was so since its last start. Else 0, and
-    /// also while it says that it reloads or stops.
+    /// 1 if the process runs and was ready once since its last start (or if the declaration has no readiness check). 0
+    /// otherwise, and while it reports that it reloads or stops.
     pub ready: u8,
-    /// 0.
+    /// Reserved, 0.
     pub reserved_2: [u8; 7],
-    /// Which start of the proxy its process comes from, or its last one: 1 for the first, one more for each process that was
-    /// started since. It goes on with the next agent, and begins anew only where no record is left of the last process. 0
+    /// The generation of the process, or of the last one: 1 for the first process of the proxy, one more for each later
+    /// one. The next agent continues the count; it starts again at 1 only if no record of the last process is left. 0
     /// before the first start, and for a process that an earlier version of the library started.
     pub generation: u64,
-    /// What its process says of itself (`STATUS=`, sd_notify(3)), UTF-8, one line of at most 512 bytes; NULL when it says nothing.
+    /// What the process reports about itself (`STATUS=`, sd_notify(3)), UTF-8, one line of at most 512 bytes; NULL if
+    /// it reports nothing.
     pub status_text: TextOut,
-    /// The generation of the other process during a handover (PROXYPROCESS_REPLACE_OVERLAP): greater for the next one, which
-    /// is not ready, smaller for the predecessor, which is ending. 0 before the first start of the next one, for a process that
-    /// an earlier version of the library started, and when there is no other one, which `other_state` says.
+    /// The generation of the other process during a handover (PROXYPROCESS_REPLACE_OVERLAP): greater than `generation`
+    /// for the next process, which is not ready yet; smaller for the previous process, which is being stopped. 0 before
+    /// the next process was started, for a process that an earlier version of the library started, and if there is no
+    /// other process; `other_state` tells these apart.
     pub other_generation: u64,
-    /// The last thing that went wrong with that one, UTF-8; NULL when nothing did.
+    /// The last error of the other process, UTF-8; NULL if there is none.
     pub other_error: TextOut,
-    /// What that one is doing: a value of proxyprocess_proxy_state, PROXYPROCESS_PROXY_IDLE when there is none.
+    /// The state of the other process: a value of proxyprocess_proxy_state; PROXYPROCESS_PROXY_IDLE if there is none.
     pub other_state: i32,
-    /// Its process; 0 while there is none.
+    /// The pid of the other process; 0 while there is none.
     pub other_pid: u32,
-    /// Milliseconds that it has been in its state; UINT64_MAX of a kind that the host registered.
+    /// Milliseconds since the last change of `state`; UINT64_MAX for a kind that the host registered.
     pub state_ms: u64,
-    /// Milliseconds since its process was started, by this agent or an earlier one, while that lives and its start is known, else
-    /// UINT64_MAX.
+    /// Milliseconds since the process was started, by this agent or an earlier one, if it is alive and the time is
+    /// known; else UINT64_MAX.
     pub uptime_ms: u64,
-    /// The last lines that its last process wrote to its standard error, UTF-8, with a newline between two: at most 10 of them
-    /// and at most 4096 bytes, without empty ones, control characters replaced. NULL when it was ended by a stop, when it wrote
-    /// none or not to a log, and until they are read, a moment after the end.
+    /// The last lines that the last process wrote to its standard error, UTF-8, separated by newlines: at most 10 lines
+    /// and 4096 bytes, without empty lines, control characters replaced. NULL if a stop ended the process, if it wrote
+    /// none or not to a log, and for a moment after the end until the lines are read.
     pub last_stderr: TextOut,
-    /// The path of the file that its standard output goes to; NULL when there is none.
+    /// The path of the file that standard output goes to; NULL if there is none.
     pub stdout_log: TextOut,
-    /// The same for its standard error.
+    /// The same for standard error.
     pub stderr_log: TextOut,
-    /// What made its last process end: a value of proxyprocess_ended_by.
+    /// What made the last process end: a value of proxyprocess_ended_by.
     pub last_exit_by: i32,
-    /// 0.
+    /// Reserved, 0.
     pub reserved_3: [u8; 4],
-    /// Milliseconds until the next start of the other generation while it waits for one, else UINT64_MAX.
+    /// Milliseconds until the next start of the other generation if one is scheduled, else UINT64_MAX.
     pub other_next_start_ms: u64,
-    /// Of a next generation: how many processes were started in this handover to take over, also of declarations that were
-    /// superseded meanwhile. 0 of a predecessor.
+    /// For a next generation: how many processes were started in this handover to take over, including those of
+    /// declarations that were replaced meanwhile. 0 for a previous generation.
     pub other_attempts: u64,
-    /// How the last process of the other generation ended as text, UTF-8; NULL when none has ended.
+    /// How the last process of the other generation ended as text, UTF-8; NULL if none has ended.
     pub other_last_exit_text: TextOut,
-    /// The last lines that this process wrote to its standard error, as `last_stderr`.
+    /// The last lines that it wrote to its standard error, as `last_stderr`.
     pub other_last_stderr: TextOut,
     /// How it ended: a value of proxyprocess_exit.
     pub other_last_exit: i32,
@@ -108,17 +110,19 @@ pub struct proxyprocess_proxy_status {
     pub other_last_exit_value: i32,
     /// What made it end: a value of proxyprocess_ended_by.
     pub other_last_exit_by: i32,
-    /// 1 when that end was expected, as `last_exit_expected`, else 0.
+    /// 1 if that end was expected, as `last_exit_expected`; else 0.
     pub other_last_exit_expected: u8,
-    /// 1 when the end of its last process was expected: by a stop or a replacement, or by itself in a way that its declaration
-    /// names (expected_exit). Else 0, also when none has ended.
+    /// 1 if the end of the last process was expected: caused by a stop or a replacement, or an exit that the
+    /// declaration expects (expected_exit). Else 0, also if none has ended.
     pub last_exit_expected: u8,
-    /// 1 when the kernel has ended it for want of memory, or another process of the proxy before it; 0 else, and where that is not
-    /// counted: it is where the memory of its cgroup is controlled, as with `limits_json`.
+    /// 1 if the kernel killed the last process, or another process of the proxy before it, for lack of memory. Else 0,
+    /// also where this is not counted: it is counted where the memory of the proxy's cgroup is controlled, as with
+    /// `limits_json`.
     pub last_exit_oom: u8,
-    /// The same of the last process of the other generation.
+    /// The same for the last process of the other generation.
     pub other_last_exit_oom: u8,
-    /// The directory of the cgroup that its processes are in, or were; NULL when it has none of its own.
+    /// The directory of the cgroup of the processes, now or before they ended; NULL if the proxy has no cgroup of its
+    /// own.
     pub cgroup: TextOut,
 }
 
@@ -178,8 +182,8 @@ unsafe impl SizedStruct for proxyprocess_proxy_status {
     }
 }
 
-/// What several proxies are doing, at one moment, in the order of their ids. It never changes, and can be read from any
-/// threads at the same time.
+/// The status of several proxies at one moment, sorted by id. It never changes, and can be read from any thread,
+/// several at the same time.
 pub struct proxyprocess_status_list(Handle<List>);
 
 struct List {
@@ -234,7 +238,7 @@ impl proxyprocess_status_list {
     }
 }
 
-/// How many proxies are in the list; 0 for NULL.
+/// Returns the number of proxies in the list; 0 for NULL.
 ///
 /// Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -242,13 +246,13 @@ pub extern "C" fn proxyprocess_status_list_count(list: Option<&proxyprocess_stat
     list.map_or(0, |list| list.0.peek().proxies.len())
 }
 
-/// One proxy of the list.
+/// Returns one proxy of the list.
 ///
 /// `index`: from 0.
 ///
 /// `status`: the struct to fill; its `struct_size` is set.
 ///
-/// Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: there are not so many; PROXYPROCESS_E_NULL_ARGUMENT,
+/// Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: the index is out of range; PROXYPROCESS_E_NULL_ARGUMENT,
 /// PROXYPROCESS_E_STRUCT_SIZE.
 ///
 /// Since 0.1.0.
@@ -312,21 +316,21 @@ pub extern "C" fn proxyprocess_status_list_get(
     })
 }
 
-/// One proxy of the list as one JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as text),
-/// last_exit_kind ("code", "signal" or "unknown"), last_exit_value (the exit code, or the number of the signal),
-/// last_exit_core_dumped (of a signal), next_start_ms, last_error, unproven (a list of objects with pid, program and why), hint,
-/// ready, generation, status_text, other (an object with generation, state, pid, last_error, attempts, next_start_ms, and the
-/// keys that begin with last_exit, and last_stderr), state_ms, uptime_ms, last_exit_by ("itself", "stop", "not-ready" or
-/// "watchdog"), last_exit_expected, last_exit_oom, last_stderr (a list of lines), stdout_log, stderr_log and cgroup, in this order; null is what
-/// there is not.
+/// Returns one proxy of the list as a JSON object with the keys id, mode, state, pid, adopted, restarts, last_exit (as
+/// text), last_exit_kind ("code", "signal" or "unknown"), last_exit_value (the exit code, or the number of the signal),
+/// last_exit_core_dumped (for a signal), next_start_ms, last_error, unproven (a list of objects with pid, program and
+/// why), hint, ready, generation, status_text, other (an object with generation, state, pid, last_error, attempts,
+/// next_start_ms, and the keys that begin with last_exit, and last_stderr), state_ms, uptime_ms, last_exit_by
+/// ("itself", "stop", "not-ready" or "watchdog"), last_exit_expected, last_exit_oom, last_stderr (a list of lines),
+/// stdout_log, stderr_log and cgroup, in this order. A missing value is null.
 ///
 /// `index`: from 0.
 ///
-/// `json`: where the text is put; free it with proxyprocess_text_free().
+/// `json`: receives the text; free it with proxyprocess_text_free().
 ///
-/// `json_length`: where its length is put; may be NULL.
+/// `json_length`: receives its length; may be NULL.
 ///
-/// Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: there are not so many; PROXYPROCESS_E_NULL_ARGUMENT.
+/// Returns 0; PROXYPROCESS_E_INVALID_ARGUMENT: the index is out of range; PROXYPROCESS_E_NULL_ARGUMENT.
 ///
 /// Since 0.1.0.
 #[must_use]
@@ -346,12 +350,12 @@ pub extern "C" fn proxyprocess_status_list_get_json(
     })
 }
 
-/// The list as one JSON object by id, each with the keys of proxyprocess_status_list_get_json() but for the id; null is what
-/// there is not.
+/// Returns the list as one JSON object by id. Each value has the keys of proxyprocess_status_list_get_json() except the
+/// id; a missing value is null.
 ///
-/// `json`: where the text is put; free it with proxyprocess_text_free().
+/// `json`: receives the text; free it with proxyprocess_text_free().
 ///
-/// `json_length`: where its length is put; may be NULL.
+/// `json_length`: receives its length; may be NULL.
 ///
 /// Returns 0; PROXYPROCESS_E_NULL_ARGUMENT.
 ///
@@ -369,7 +373,7 @@ pub extern "C" fn proxyprocess_status_list_json(
         for proxy in &list.proxies {
             let mut value =
                 serde_json::to_value(proxy).map_err(|error| Failure::internal(format!("encode status: {error}")))?;
-            // It is the name of the object already.
+            // The id is already the key of the object.
             value.as_object_mut().and_then(|fields| fields.remove("id"));
             proxies.insert(proxy.id.clone(), value);
         }

@@ -3,7 +3,7 @@
 
 use super::output::OwnedText;
 
-/// Frees a string that a function of this library gave to the caller. Never use free(3) for it.
+/// Frees a string that a function of this library returned to the caller. Never use free(3) for it.
 ///
 /// `text`: may be NULL, which does nothing.
 ///

@@ -5,18 +5,18 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// What made a process end: itself, or what the library did to it.
+/// What made a process end: the process itself, or the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum EndedBy {
-    /// Nothing that the library did: it exited or crashed, or another process ended it.
+    /// Nothing that the library did: it exited or crashed, or something else killed it.
     Itself,
     /// A stop, or its replacement.
     Stop,
-    /// The stop of a process that was not ready within its [`ProxyConfig::start_timeout`](crate::ProxyConfig).
+    /// It was stopped because it was not ready within its [`ProxyConfig::start_timeout`](crate::ProxyConfig).
     NotReady,
-    /// Its watchdog ([`ProxyConfig::watchdog`](crate::ProxyConfig)).
+    /// Its watchdog expired ([`ProxyConfig::watchdog`](crate::ProxyConfig)).
     Watchdog,
 }
 

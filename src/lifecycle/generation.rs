@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Which of the starts of a proxy a process comes from.
+//! The generation of a process: which start of its proxy it comes from.
 
 use std::fmt;
 
-/// The number of a start: 1 for the first, one more for each that follows. A start that failed has used none.
+/// The number of a start: 1 for the first one, one more for each later one. A failed start uses no number.
 ///
-/// It is kept in the record of the process, and so goes on with the next agent; where no record is left it begins anew.
+/// It is stored in the record of the process, so the next agent continues the count; without a record it starts again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Generation(u64);
 
 impl Generation {
-    /// Of a proxy that was never started, or a process that an earlier version has started.
+    /// Of a proxy that was never started, or a process that an earlier version started.
     pub(crate) const UNKNOWN: Generation = Generation(0);
 
-    /// None has a greater one.
+    /// Greater than or equal to every generation.
     pub(crate) const LAST: Generation = Generation(u64::MAX);
 
-    /// As a record or an environment has it; 0 is unknown.
+    /// From a record or an environment; 0 means unknown.
     pub(crate) fn of(number: u64) -> Generation {
         Generation(number)
     }
 
-    /// That of the next process.
+    /// The generation of the next process.
     #[must_use]
     pub(crate) fn next(self) -> Generation {
         Generation(self.0.saturating_add(1))

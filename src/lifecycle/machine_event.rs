@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a machine is told, what it says has to be done, and what it is doing.
+//! The events of a machine, the actions that it returns, and its state.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,37 +10,39 @@ use super::readiness::Readiness;
 use super::restart_policy::{End, Rest};
 use super::{RestartSettings, StopSettings};
 
-/// What a proxy is doing.
+/// The state of a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ProxyState {
-    /// Never started; or restored when its process was gone: it is started when the manager runs, if it is declared then.
+    /// Never started; or restored after its process was gone, and started when the manager runs if it is still
+    /// declared.
     Idle,
     /// A process of an earlier agent is being identified.
     Adopting,
-    /// The process is being started, or runs and is not ready yet, as its declaration says.
+    /// The process is being started, or runs and is not ready yet.
     Starting,
-    /// The process runs, and is ready.
+    /// The process runs and is ready.
     Running,
-    /// The process ended, and what it may have left is looked for, and ended or waited for, before it is started again; or
-    /// its parent has yet to reap it.
+    /// The process ended. Before it is started again, processes that it left are searched for and ended or waited for,
+    /// and its zombie must be reaped by its parent.
     Clearing,
-    /// The next start is due later: at its time, or when it is its turn.
+    /// Waiting for the next start: until it is due, or until it is its turn.
     Waiting,
     /// The process was told to end.
     Stopping,
-    /// The process is gone, as was wanted.
+    /// The process was stopped on request and is gone.
     Stopped,
-    /// It cannot be started as it is declared, or may not be; or it has failed, and is not started again as its
-    /// [`RestartSettings`] say.
+    /// The proxy cannot or may not be started as declared; or it failed, and its [`RestartSettings`] do not start it
+    /// again.
     Failed,
-    /// It was closed: whatever it was, it is no more supervised; a process may run on.
+    /// The proxy was closed: it is not supervised any more, and its process may still run.
     Closed,
-    /// The process has ended as it may, and is not started again as its [`RestartWhen`](crate::RestartWhen) says.
+    /// The process ended as expected, and its [`RestartWhen`](crate::RestartWhen) does not restart it.
     Completed,
-    /// It is declared and not run: by its declaration ([`ProxyConfig::enabled`](crate::ProxyConfig::enabled)), or by
-    /// [`Manager::pause`](crate::Manager::pause).
+    /// The proxy is declared but does not run: its declaration says so
+    /// ([`ProxyConfig::enabled`](crate::ProxyConfig::enabled)), or [`Manager::pause`](crate::Manager::pause) was
+    /// called.
     Paused,
 }
 
@@ -71,29 +73,29 @@ impl fmt::Display for ProxyState {
     }
 }
 
-/// What happened to the process, or is asked for it.
+/// An event of the process, or a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MachineEvent {
-    /// It should run; it may run already.
+    /// It should run; it may already be running.
     Start,
-    /// A process of an earlier agent may be there: take it over. If it is gone, start anew or stay idle.
+    /// A process of an earlier agent may be there: adopt it. If it is gone, start again or stay idle.
     Adopt {
         start_if_gone: bool,
     },
     /// It should run from a new declaration.
     Replace,
-    /// It should run anew from the same declaration.
+    /// It should run again from the same declaration.
     Restart,
-    /// What it waits for, or has failed for, is tried now.
+    /// A start that it waits for, or has failed, is tried now.
     Retry,
-    /// How often it has failed is forgotten.
+    /// Its failures are forgotten.
     ResetCrashes,
     /// It should be gone.
     Stop,
-    /// What is being ended, or is to be ended as soon as it is there, has no time any more.
+    /// Processes that are being ended, or will be as soon as they are started, have no grace period any more.
     EndGrace,
     Spawned,
-    /// The program never ran. Hopeless: it never will.
+    /// The program was never executed. Hopeless: no later start can succeed.
     SpawnFailed {
         hopeless: bool,
     },
@@ -101,37 +103,38 @@ pub(crate) enum MachineEvent {
     Adopted {
         age: Option<Duration>,
     },
-    /// Not taken over: it is certainly gone, or (not `gone`) that cannot be known now.
+    /// Not adopted: it is certainly gone, or (not `gone`) that cannot be determined now.
     ///
-    /// `ended`: it was of what is declared now and ran since the machine was started, and ended so.
+    /// `ended`: it belonged to the present declaration, ran after the machine was started, and ended like this.
     AdoptionRefused {
         gone: bool,
         ended: Option<End>,
     },
     /// The process is ready.
     Ready,
-    /// The answer to [`MachineAction::ProbeReady`]: it is not ready yet; or (not `known`) that cannot be known now.
+    /// The answer to [`MachineAction::ProbeReady`]: it is not ready yet; or (not `known`) that cannot be determined
+    /// now.
     NotReady {
         known: bool,
     },
-    /// The process asks for more time to become ready, or to obey the signal of a stop: so long from now on.
+    /// The process requests more time to become ready, or to obey the signal of a stop: this much from now on.
     MoreTime {
         by: Duration,
     },
-    /// The process does not feed its watchdog, or asks to be treated so.
+    /// The process did not feed its watchdog, or sent `WATCHDOG=trigger`.
     WatchdogExpired,
-    /// The leader has ended; others of its group may be left.
+    /// The leader ended; members of its group may be left.
     ///
-    /// Quietly: with the code 0, as a program that has put itself into the background, or it is not known how; or others
-    /// of its group may be left where it cannot be signalled. Then a scan comes before any start.
+    /// Quietly: it exited with code 0, like a program that has put itself into the background; or it is unknown how it
+    /// ended; or members of its group may be left where it cannot be signalled. A scan then precedes any start.
     Exited {
         group_left: bool,
         quietly: bool,
         end: End,
     },
-    /// Processes of it have ended and are zombies, which their parents have to reap: the next start waits for that.
+    /// Processes of it ended and are zombies that their parents must reap: the next start waits for that.
     Unreaped,
-    /// The answer to [`MachineAction::ProbeZombies`]: whether any is left, and whether it is useless to wait for it.
+    /// The answer to [`MachineAction::ProbeZombies`]: whether any is left, and whether waiting for it is useless.
     Zombies {
         left: bool,
         useless: bool,
@@ -140,9 +143,9 @@ pub(crate) enum MachineEvent {
     Group {
         left: bool,
     },
-    /// The answer to [`MachineAction::Scan`]: whether any process was found, or that cannot be known now.
+    /// The answer to [`MachineAction::Scan`]: whether any process was found, or that this cannot be determined now.
     ///
-    /// Held: none, but members of the old session live that are not proven to be of it.
+    /// Held: none was found, but members of the old session are alive that are not proven to belong to the proxy.
     Scanned {
         left: bool,
         held: bool,
@@ -151,19 +154,19 @@ pub(crate) enum MachineEvent {
     Held {
         left: bool,
     },
-    /// The command of this step of a stop could not be run, or has ended with another exit status than the code 0.
+    /// The command of this step of a stop could not be run, or did not exit with code 0.
     StopCommandFailed {
         step: usize,
     },
     /// The answer to [`MachineAction::AskTurn`], which may come much later.
     Turn,
-    /// The settings changed: waits and grace periods under way become no longer than they allow.
+    /// The settings changed: present waits and grace periods are shortened to what they allow.
     Settings,
     /// The time of `Machine::deadline` has come.
     Timer,
 }
 
-/// What the supervisor has to do, in this order.
+/// What the supervisor must do, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MachineAction {
     Spawn,
@@ -189,47 +192,47 @@ pub(crate) enum MachineAction {
     /// Scan for processes that have left the group for another session, and answer with [`MachineEvent::Scanned`]. From then
     /// on they are signalled and probed with the group.
     Scan,
-    /// The leader is gone, and nothing takes its place at once: remove its pid file. Its record stays, which proves what it
-    /// has left.
+    /// The leader is gone, and no other one follows at once: remove its pid file. Its record stays as the proof for
+    /// processes that it has left.
     RemovePidFile,
     /// Find out whether zombies of it are left, and answer with [`MachineEvent::Zombies`].
     ProbeZombies,
-    /// Tell that the start that follows does not wait for these zombies, or no longer.
+    /// Report that the following start does not wait for these zombies, or no longer.
     TellZombies,
-    /// Find out whether any of the processes lives that hold the start, and answer with [`MachineEvent::Held`].
+    /// Find out whether any process that holds the start is alive, and answer with [`MachineEvent::Held`].
     ProbeHeld,
     /// No process is left: remove its pid file and record.
     CleanUp,
-    /// The leader is gone, and none will take its place: have its record say how it ended.
+    /// The leader is gone, and none will follow: write into its record how it ended.
     RecordEnd(Rest),
-    /// No process is left, and none will take its place: remove its pid file.
+    /// No process is left, and none will follow: remove its pid file.
     CleanUpButRecord,
-    /// Tell the callers of a stop that the process is gone.
+    /// Report to the callers of a stop that the process is gone.
     Settle,
-    /// Tell the callers of a stop that the process outlived SIGKILL.
+    /// Report to the callers of a stop that the process survived SIGKILL.
     Stuck,
-    /// The state changed in a way that readers of events want to know.
+    /// The state changed in a way that readers of events need to know.
     Announce(Announcement),
 }
 
-/// A change that is announced; starts and exits are announced where they are seen.
+/// A change that is announced; starts and exits are announced where they are detected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Announcement {
     Waiting(Duration),
     Ready,
-    /// It was not in time, and is stopped.
+    /// It was not ready in time, and is stopped.
     NotReady,
     Stopping,
     Stopped,
     Failed,
-    /// It is not started again. `by_exit`: for its process has ended by itself, which no other error tells.
+    /// It is not started again. `by_exit`: because its process ended by itself, which no other error reports.
     Rests {
         rest: Rest,
         by_exit: bool,
     },
 }
 
-/// The settings that hold at this moment.
+/// The present settings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings<'a> {
     pub(crate) restart: &'a RestartSettings,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The life of one process, decided purely: what to do next, given what happened and when.
+//! The life of one process as pure decisions: what to do next, given what happened and when.
 
 mod ended_by;
 pub(crate) mod generation;

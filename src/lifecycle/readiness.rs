@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the lifecycle has to know of readiness: whether a process that was started has to become ready, and in what time.
+//! What the lifecycle needs to know about readiness: whether and in what time a started process must become ready.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use std::time::Duration;
 pub(crate) enum Readiness {
     /// Once it is started.
     Started,
-    /// Once a probe succeeds, the first of which is made so long after the start.
+    /// Once a probe succeeds. The first probe is made this long after the start.
     Probed { within: Duration, first: Duration },
-    /// Once it reports so, to the agent that has started it and no later one.
+    /// Once it reports so, to the agent that started it and to no later one.
     Reported { within: Duration },
 }
 
-/// How long after the last of so many probes the next one is due: at first soon, for most programs are ready in an
-/// instant, and then twice a second.
+/// How long after this many probes the next one is due: soon at first, because most programs are ready within an
+/// instant, then twice a second.
 pub(super) fn probe_interval(probes: u32) -> Duration {
     const FIRST: Duration = Duration::from_millis(10);
     const LONGEST: Duration = Duration::from_millis(500);

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: MPL-2.0
-//! When to start again: a few attempts at once, then waits that double, and a reset after a healthy run. Pure.
+//! When to start again: a few attempts at once, then waits that double, reset by a healthy run. Pure.
 
 use std::time::Duration;
 
 use super::restart_policy::{GiveUpAfter, RestartWhen};
 use crate::defaults;
 
-/// How a proxy is restarted. Changing it needs no new process: it holds from the next exit on.
+/// How a proxy is restarted. A change needs no new process and applies from the next exit on.
 ///
-/// The waits are the original's (Consul's "constants related to restart timers"): `attempts_before_backoff`
-/// restarts in a row are made at once, the next waits 2 s, then 4 s, 8 s, and so on, never longer than `max_wait`.
-/// A process that ran for `healthy_after` begins anew with the free attempts.
+/// The waits are those of the original (Consul's "constants related to restart timers"): `attempts_before_backoff`
+/// restarts in a row are made at once, the next waits 2 s, then 4 s, 8 s, and so on, never longer than `max_wait`. A
+/// process that ran for `healthy_after` resets this.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct RestartSettings {
-    /// A run at least this long resets the backoff; none does with [`Duration::MAX`].
+    /// A run at least this long resets the backoff; with [`Duration::MAX`] no run does.
     pub healthy_after: Duration,
     /// Restarts in a row that are made without waiting.
     pub attempts_before_backoff: u32,
-    /// The longest wait. Zero means never to wait, except for a moment after a start that failed; [`Duration::MAX`] that
-    /// waits double without end.
+    /// The longest wait. Zero means no wait, except for a moment after a failed start; with [`Duration::MAX`] waits
+    /// double without a limit.
     pub max_wait: Duration,
-    /// The fraction of each wait that is left to chance, 0 to 1: the wait is between `wait * (1 - jitter)` and `wait`.
+    /// The random fraction of each wait, 0 to 1: the wait is between `wait * (1 - jitter)` and `wait`.
     pub jitter: f64,
-    /// After which ends it is started again.
+    /// When it is started again after an end.
     pub policy: RestartWhen,
-    /// When it is not started any more, but is [`ProxyState::Failed`](crate::ProxyState::Failed); `None` is never. It is
-    /// started again when it is asked for, when its declaration changes, and by the next agent.
+    /// After which failures it is not started any more, but [`ProxyState::Failed`](crate::ProxyState::Failed); `None`
+    /// means never. It is started again on request, when its declaration changes, and by the next agent.
     pub give_up_after: Option<GiveUpAfter>,
 }
 
@@ -43,10 +43,10 @@ impl Default for RestartSettings {
     }
 }
 
-/// The attempts in a row of one process.
+/// The consecutive attempts of one proxy.
 ///
-/// Starts that failed are counted by themselves: what was scarce is no fault of the program, which has its free attempts
-/// still when there is enough again.
+/// Failed starts are counted separately: a lack of resources is not the fault of the program, which keeps its free
+/// attempts for when there are enough again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Backoff {
     exits: u32,
@@ -54,7 +54,7 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// The process ended after `ran`: how long to wait before the next start. `chance` is in `0.0..1.0`.
+    /// The process ended after running for `ran`: how long to wait before the next start. `chance` is in `0.0..1.0`.
     pub(crate) fn after_exit(&mut self, settings: &RestartSettings, ran: Duration, chance: f64) -> Duration {
         if ran >= settings.healthy_after {
             self.exits = 0;
@@ -62,24 +62,24 @@ impl Backoff {
         next(&mut self.exits, settings, chance)
     }
 
-    /// The process could not be started at all: how long to wait before the next try.
+    /// The process could not be started: how long to wait before the next attempt.
     pub(crate) fn after_failed_start(&mut self, settings: &RestartSettings, chance: f64) -> Duration {
         let least = defaults::FAILED_START_WAIT.min(settings.max_wait).max(defaults::FAILED_START_PAUSE);
         next(&mut self.failed_starts, settings, chance).max(least)
     }
 
-    /// The process runs.
+    /// The process was started.
     pub(crate) fn started(&mut self) {
         self.failed_starts = 0;
     }
 
-    /// A new declaration deserves its own free attempts.
+    /// A new declaration gets its own free attempts.
     pub(crate) fn reset(&mut self) {
         *self = Backoff::default();
     }
 }
 
-/// Counts one more attempt, and says how long to wait before it.
+/// Counts one more attempt, and returns how long to wait before it.
 fn next(attempts: &mut u32, settings: &RestartSettings, chance: f64) -> Duration {
     *attempts = attempts.saturating_add(1);
     let Some(doublings) = attempts.checked_sub(settings.attempts_before_backoff.saturating_add(1)) else {
@@ -89,7 +89,7 @@ fn next(attempts: &mut u32, settings: &RestartSettings, chance: f64) -> Duration
         .checked_pow(doublings)
         .and_then(|factor| defaults::BACKOFF_BASE.checked_mul(factor))
         .map_or(settings.max_wait, |wait| wait.min(settings.max_wait));
-    // The longest duration is rounded to more than there is.
+    // Rounding the longest duration would overflow.
     let part = wait.as_secs_f64() * (1.0 - settings.jitter * chance);
     Duration::try_from_secs_f64(part).map_or(wait, |part| part.min(wait))
 }
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(backoff.after_failed_start(&never, 0.0), defaults::FAILED_START_PAUSE);
     }
 
-    /// A process that waited long for room is no process that has crashed often.
+    /// A process that waited long for resources is not one that crashed often.
     #[test]
     fn starts_that_failed_leave_the_free_attempts_and_no_wait_behind() {
         let settings = RestartSettings::default();

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Whether a process that has ended is started again: by how it ended, and by how often it has failed lately. Pure.
+//! Whether a process that ended is started again: decided by how it ended, and by how often it failed lately. Pure.
 
 use std::time::{Duration, Instant};
 
-/// After which ends a proxy is started again. Changing it needs no new process.
+/// When a proxy is started again after its process ended. A change needs no new process.
 ///
-/// An end by [`Manager::restart`](crate::Manager::restart), by a stop or by a changed declaration is none of these ends, and
-/// not judged by it.
+/// An end by [`Manager::restart`](crate::Manager::restart), by a stop or by a changed declaration does not count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RestartWhen {
-    /// After each end, as Consul does.
+    /// Always, as in Consul.
     #[default]
     Always,
-    /// After an end that is no expected one ([`ProxyConfig::expected_exit`](crate::ProxyConfig::expected_exit)). After an
+    /// After an exit that is not expected ([`ProxyConfig::expected_exit`](crate::ProxyConfig::expected_exit)). After an
     /// expected one the proxy is [`ProxyState::Completed`](crate::ProxyState::Completed).
     OnFailure,
-    /// After none: the program is run once for each declaration. After an expected end the proxy is
-    /// [`ProxyState::Completed`](crate::ProxyState::Completed), after another one
+    /// Never: the program runs once for each declaration. The proxy is then
+    /// [`ProxyState::Completed`](crate::ProxyState::Completed) after an expected exit, else
     /// [`ProxyState::Failed`](crate::ProxyState::Failed).
     Never,
 }
@@ -25,7 +24,7 @@ pub enum RestartWhen {
 impl RestartWhen {
     pub(crate) const ALL: [RestartWhen; 3] = [RestartWhen::Always, RestartWhen::OnFailure, RestartWhen::Never];
 
-    /// As JSON has it.
+    /// The word in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             RestartWhen::Always => "always",
@@ -34,7 +33,7 @@ impl RestartWhen {
         }
     }
 
-    /// Why a proxy is not started again whose process has ended so, where its failures are not counted.
+    /// Why a proxy is not started again after this exit, apart from the limit on failures.
     pub(crate) fn rest_after(self, end: End) -> Option<Rest> {
         match (self, end) {
             (RestartWhen::Always, _) | (RestartWhen::OnFailure, End::Unexpected | End::Unknown) => None,
@@ -45,48 +44,48 @@ impl RestartWhen {
     }
 }
 
-/// When a proxy that fails again and again is not started any more.
+/// When a proxy that fails repeatedly is not started any more.
 ///
-/// A failure is an exit that is no expected one ([`ProxyConfig::expected_exit`](crate::ProxyConfig::expected_exit)), a start
-/// that failed, a process that was not ready in time, and one that has not fed its watchdog.
+/// Failures are: an exit that is not expected ([`ProxyConfig::expected_exit`](crate::ProxyConfig::expected_exit)), a
+/// failed start, a process that was not ready in time, and one that did not feed its watchdog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GiveUpAfter {
-    /// So many failures, 1 to 1000.
+    /// The number of failures, 1 to 1000.
     pub failures: u32,
-    /// Within so long, not zero.
+    /// The period in which they happen, not zero.
     pub within: Duration,
 }
 
 impl GiveUpAfter {
-    /// After so many failures within this period.
+    /// This many failures within this period.
     pub fn new(failures: u32, within: Duration) -> GiveUpAfter {
         GiveUpAfter { failures, within }
     }
 }
 
-/// How a process has ended, as its declaration judges it.
+/// How a process ended, as judged by its declaration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Expected,
     Unexpected,
-    /// No agent was there to see it, and the kernel does not tell how.
+    /// No agent was running when it ended, and the kernel does not report how it ended.
     Unknown,
 }
 
 /// Why a proxy is not started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rest {
-    /// It has ended as it may.
+    /// It ended as expected.
     Completed,
-    /// It has ended otherwise, and is run only once.
+    /// It ended otherwise, and runs only once.
     NotRestarted,
-    /// It has failed so often within so long.
+    /// It failed this often within this period.
     GaveUp(GiveUpAfter),
 }
 
 impl Rest {
-    /// Whether the next agent has to know it, which does not start the proxy either.
+    /// Whether the next agent has to know the reason, because it must not start the proxy either.
     pub(crate) fn is_recorded(self) -> bool {
         match self {
             Rest::Completed | Rest::NotRestarted => true,
@@ -94,7 +93,8 @@ impl Rest {
         }
     }
 
-    /// Whether a proxy that rests is to run as it is declared now, though it need not be another process.
+    /// Whether a proxy that is not started again must run under its new declaration, even though the process would be
+    /// the same.
     pub(crate) fn is_over(self, policy: RestartWhen) -> bool {
         match (self, policy) {
             (_, RestartWhen::Always) => true,
@@ -104,12 +104,12 @@ impl Rest {
     }
 }
 
-/// When the last failures were, where a limit is declared.
+/// The times of the last failures, if a limit is declared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Failures(Vec<Instant>);
 
 impl Failures {
-    /// One more failure: whether that is one too many.
+    /// Records a failure; returns whether the limit is reached.
     pub(crate) fn add(&mut self, now: Instant, give_up: Option<GiveUpAfter>) -> Option<Rest> {
         let Some(limit) = give_up else {
             self.forget();
@@ -120,7 +120,7 @@ impl Failures {
         (self.0.len() >= limit.failures as usize).then_some(Rest::GaveUp(limit))
     }
 
-    /// It has all of its attempts again.
+    /// Forgets all failures.
     pub(crate) fn forget(&mut self) {
         self.0 = Vec::new();
     }

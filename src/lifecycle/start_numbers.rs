@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The numbers of a start: which of all starts of its proxy it is, and how many living predecessors it came after.
+//! The numbers of a start: its generation, and its epoch (one more than that of the living process beside which it is
+//! made).
 
 use std::fmt;
 

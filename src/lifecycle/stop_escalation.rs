@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! From the steps of a stop to SIGKILL to the admission that nothing helps.
+//! From the steps of a stop to SIGKILL, and to the report that processes survived it.
 
 use std::time::{Duration, Instant};
 

@@ -7,29 +7,30 @@ use std::time::Duration;
 use crate::defaults;
 use crate::sys::signal::Signal;
 
-/// How a proxy is stopped: the signal goes to its whole process group, and what is left when the grace period ends is
-/// killed. With [`StopSettings::steps`] there are several signals, each with a time of its own. Changing it needs no new
+/// How a proxy is stopped: its whole process group gets the signal, and processes that are left after the grace period
+/// get SIGKILL. With [`StopSettings::steps`] there are several signals, each with its own time. A change needs no new
 /// process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StopSettings {
     /// The signal that asks the process to end (default SIGINT, as in the original).
     pub signal: Signal,
-    /// How long it may take (default 5 s). With [`Duration::MAX`] as long as it likes: it is never killed. JSON has no
-    /// longer one than a year, which is what a snapshot says of those that are.
+    /// The time between the signal and SIGKILL (default 5 s). With [`Duration::MAX`] there is no SIGKILL. The longest
+    /// period in JSON is a year, and a snapshot contains that for a longer one.
     pub grace_period: Duration,
-    /// How long what a process that ended by itself has left may take to obey the signal, before the restart (default
-    /// none: it is killed at once). It makes no difference with which status it ended, or whether an agent was there to see
-    /// it. A crash is not a stop, and nothing runs while it lasts; a stop that comes meanwhile has its own grace period. Of
-    /// several steps it gets the signal of the last one that has a signal.
+    /// When a process ended by itself: the time between the signal to the processes that it left and SIGKILL, before
+    /// the restart (default zero: SIGKILL at once). It applies whatever the exit status was, and also if no agent was
+    /// running then. This is not a stop, and nothing runs during that time; a stop that comes meanwhile has its own
+    /// grace period. If there are several steps, the signal of the last step that has one is used.
     pub leftover_grace: Duration,
-    /// The steps of a stop, at most 16, in place of `signal` and `grace_period`, which keep their defaults then; what is left
-    /// after the last one is killed (default none: one step, of `signal` and `grace_period`).
+    /// The steps of a stop, at most 16, in place of `signal` and `grace_period`, which must keep their defaults.
+    /// Processes that are left after the last step get SIGKILL (default none: one step, of `signal` and
+    /// `grace_period`).
     pub steps: Vec<StopStep>,
 }
 
-/// One step of a stop: a signal or a command, and how long the processes may take to obey it before the next step. When all
-/// of them are gone the stop is over, whatever steps are left.
+/// One step of a stop: a signal or a command, and the time that the processes have to end before the next step. The
+/// stop is complete when all processes are gone; the remaining steps are then skipped.
 ///
 /// ```
 /// use proxyprocess::{StopSettings, StopStep};
@@ -50,39 +51,40 @@ pub struct StopSettings {
 pub struct StopStep {
     /// What asks the processes to end.
     pub action: StopAction,
-    /// How long they may take to obey it, as [`StopSettings::grace_period`]; in JSON `for_ms`.
+    /// The time before the next step, as [`StopSettings::grace_period`]; in JSON `for_ms`.
     pub duration: Duration,
 }
 
-/// What asks the processes to end in one step of a stop.
+/// What one step of a stop does to ask the processes to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StopAction {
-    /// A signal, which SIGCONT follows.
+    /// Sends a signal, followed by SIGCONT.
     Signal {
         /// Which one.
         signal: Signal,
-        /// Whether only the leader gets it, as long as it lives, and not its whole group.
+        /// Whether only the leader gets it while it is alive, instead of its whole group.
         leader_only: bool,
     },
-    /// A command: program and arguments. It is run as that of [`Reload::Command`](crate::Reload::Command), while the leader
-    /// lives. Its exit with code 0 changes nothing: the processes have the time of the step. When it cannot be run or ends
-    /// otherwise, the next step begins at once. It is killed with its group when the leader has ended, or the step.
+    /// Runs a command: program and arguments. It is run like that of [`Reload::Command`](crate::Reload::Command), while
+    /// the leader is alive. If it exits with code 0, the processes still have the time of the step. If it cannot be run
+    /// or ends otherwise, the next step begins at once. It is killed with its group when the leader or the step has
+    /// ended.
     Command(Vec<OsString>),
 }
 
 impl StopStep {
-    /// A step whose signal goes to the whole group.
+    /// A step that sends a signal to the whole group.
     pub fn new(signal: Signal, duration: Duration) -> StopStep {
         StopStep { action: StopAction::Signal { signal, leader_only: false }, duration }
     }
 
-    /// A step in which a command is run: program and arguments.
+    /// A step that runs a command: program and arguments.
     pub fn command<W: Into<OsString>>(argv: impl IntoIterator<Item = W>, duration: Duration) -> StopStep {
         StopStep { action: StopAction::Command(argv.into_iter().map(Into::into).collect()), duration }
     }
 
-    /// The same, but the signal goes to the leader only, as long as it lives. A command stays as it is.
+    /// The same step, but the signal goes only to the leader while it is alive. A command is not changed.
     #[must_use]
     pub fn leader_only(mut self) -> StopStep {
         if let StopAction::Signal { leader_only, .. } = &mut self.action {
@@ -91,7 +93,7 @@ impl StopStep {
         self
     }
 
-    /// Whether a command is run in this step.
+    /// Whether this step runs a command.
     pub(crate) fn is_command(&self) -> bool {
         matches!(self.action, StopAction::Command(_))
     }
@@ -125,7 +127,7 @@ impl StopSettings {
         self.steps.iter().rposition(|step| !step.is_command())
     }
 
-    /// How long all steps take that a process does not obey.
+    /// How long all steps take if the processes do not end.
     pub(crate) fn time_until_kill(&self) -> Duration {
         let steps = (0..).map_while(|index| self.step(index));
         steps.fold(Duration::ZERO, |sum, step| sum.saturating_add(step.duration))

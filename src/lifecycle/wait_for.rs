@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a call waits for, and whether a state is it. Pure.
+//! What a call waits for, and whether a state satisfies it. Pure.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use super::ProxyState;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WaitFor {
-    /// The proxy is [`ProxyState::Running`]: it runs, and is ready as its declaration says.
+    /// The proxy is [`ProxyState::Running`]: it runs and is ready.
     Running,
-    /// The proxy is [`ProxyState::Completed`]: its process has ended as it may, and is not started again. It never is with
-    /// [`RestartWhen::Always`](crate::RestartWhen::Always).
+    /// The proxy is [`ProxyState::Completed`]: its process ended as expected and is not started again. This never
+    /// happens with [`RestartWhen::Always`](crate::RestartWhen::Always).
     Completed,
     /// The proxy is [`ProxyState::Paused`]: nothing of it runs.
     Paused,
@@ -28,19 +28,19 @@ impl fmt::Display for WaitFor {
     }
 }
 
-/// What a state means for a call that waits.
+/// What a state means for a waiting call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WaitProgress {
     Reached,
-    /// It may come.
+    /// The awaited state may come.
     Pending,
-    /// It does not come from the declaration as it is.
+    /// It will not come with the present declaration.
     Failed,
-    /// It does not come before the proxy is started anew.
+    /// It will not come before the proxy is started again.
     Rests,
-    /// It does not come while the proxy is paused.
+    /// It will not come while the proxy is paused.
     Paused,
-    /// It does not come from this process: another one may be in its place, or none.
+    /// It will not come for this process: there may be another one in its place, or none.
     Gone,
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! How long a process has been silent that is to feed its watchdog once in each period (sd_watchdog_enabled(3)). Pure.
+//! How long a process has been silent that must feed its watchdog once in each period (sd_watchdog_enabled(3)). Pure.
 
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ impl Watchdog {
         }
     }
 
-    /// It was fed: its whole period begins anew. The next check is as it was, and no timer has to be set for each message.
+    /// It was fed: a new period begins. The next check stays as scheduled, so that no timer is set for each message.
     pub(crate) fn feed(&mut self, now: Instant) {
         let period = self.period;
         if let Some(silence) = &mut self.silence {
@@ -66,7 +66,7 @@ impl Watchdog {
         }
     }
 
-    /// Counts nothing for so long.
+    /// Stops counting for this long.
     pub(crate) fn pause(&mut self, by: Duration, now: Instant) {
         if let Some(silence) = &mut self.silence {
             silence.since = silence.since.max(after(now, by));

@@ -11,20 +11,21 @@ use crate::host_code::{HostOwned, Inside, caught, within};
 /// The target of all records of the library.
 const TARGET: &str = "proxyprocess";
 
-/// A logger for one manager, instead of the one that the program has set for all its crates: anything that implements
-/// [`log::Log`], such as the logger of an `env_logger` that is built and not installed.
+/// A logger for one manager, in place of the one that the program has set for all its crates. It can be anything that
+/// implements [`log::Log`], such as the logger of an `env_logger` that is built but not installed.
 ///
-/// It gets the records that the manager would otherwise send to the [`log`] facade, with the target `proxyprocess`, whatever
-/// [`log::max_level`] is: what is too much is for its `enabled` to refuse. It is called on any thread, the library's own among
-/// them, and on several at the same time; while it runs, the supervision may stand still.
+/// It gets the records that the manager would otherwise send to the [`log`] facade, with the target `proxyprocess`,
+/// whatever [`log::max_level`] is: its `enabled` must filter them. It is called on any thread, including threads of the
+/// library, and on several threads at the same time; while it runs, supervision may stand still.
 ///
-/// What waits for the library's threads would wait for the logger itself, and is refused there: methods of
-/// [`Manager`](crate::Manager) and [`Daemon`](crate::Daemon) fail with [`ErrorCode::InCallback`](crate::ErrorCode::InCallback),
-/// and [`Manager::status`](crate::Manager::status) is empty. This holds for the logger of the program as well. Readers of events and
-/// lines, and the [`State`](crate::State), can be used; one that drops the last handle on a manager or daemon has it closed a
-/// moment later, by another thread.
+/// A call that waits for threads of the library could wait for the logger itself. So in the logger all methods of
+/// [`Manager`](crate::Manager) and [`Daemon`](crate::Daemon) that wait fail with
+/// [`ErrorCode::InCallback`](crate::ErrorCode::InCallback), and [`Manager::status`](crate::Manager::status) is empty;
+/// the same holds for the logger of the program. Readers of events and log lines, and the [`State`](crate::State), can
+/// be used. If the last handle on a manager or daemon is dropped in the logger, another thread closes it a moment
+/// later.
 ///
-/// Two of them are equal when they are clones of one.
+/// Clones of a logger are equal to it.
 ///
 /// ```
 /// use proxyprocess::{Logger, ManagerOptions};
@@ -80,7 +81,7 @@ pub(super) fn write_to_facade(level: Level, message: fmt::Arguments<'_>) {
 }
 
 fn send(logger: &dyn Log, level: Level, message: fmt::Arguments<'_>) {
-    // A logger is code of the host; a panic in it must not decide whether processes are supervised.
+    // A logger is code of the host; a panic in it must not end supervision.
     let _ = caught(|| {
         within(Inside::Logger, || {
             let record = Record::builder().target(TARGET).level(level).args(message).build();

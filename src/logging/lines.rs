@@ -16,15 +16,16 @@ use crate::feed::{Entry, Reader};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogLine {
-    /// Counts up by one with every line of the reader's level. A line about lost ones has the number of the last of them.
+    /// Increases by one with each line of the reader's level. A line about lost lines has the number of the last of
+    /// them.
     pub number: u64,
     /// When it was written.
     pub at: SystemTime,
-    /// How serious it is.
+    /// The severity.
     pub level: Level,
-    /// The message: one line without a newline, at most 4096 bytes long; what is longer is cut, and ends with "...".
+    /// The message: one line without a newline, at most 4096 bytes long; a longer one is cut and ends with "...".
     pub message: Arc<str>,
-    /// How many lines the reader has lost, for it fell behind: the message says so as well. 0 for every other line.
+    /// How many lines the reader lost because it fell behind; the message says so as well. 0 for every other line.
     pub missed: u64,
 }
 
@@ -35,12 +36,12 @@ impl Entry for LogLine {
     }
 }
 
-/// A reader of lines of the log, from its creation on: those of one manager ([`Manager::logs`](crate::Manager::logs)) or of
-/// the whole library ([`Logs::of_library`]).
+/// A reader of the log lines that are written after its creation: those of one manager
+/// ([`Manager::logs`](crate::Manager::logs)), or of the whole library ([`Logs::of_library`]).
 ///
-/// It works beside the loggers, and whether or not the program has one. Nothing is called on the library's threads, and
-/// reading slowly delays nothing: the last 1024 lines ([`defaults::LOG_CAPACITY`](crate::defaults::LOG_CAPACITY)) are kept for
-/// a reader, and when it reads again, one line says how many older ones it has lost.
+/// It works with or without loggers. It calls nothing on the threads of the library, and a slow reader delays nothing:
+/// the last 1024 lines ([`defaults::LOG_CAPACITY`](crate::defaults::LOG_CAPACITY)) are kept for each reader, and its
+/// next read reports how many older lines it lost.
 ///
 /// ```no_run
 /// # fn example(manager: &proxyprocess::Manager) {
@@ -59,34 +60,34 @@ impl Logs {
         Logs { reader }
     }
 
-    /// The next line, waiting for it at most so long. `None` when the time is over, or at once when the manager was closed or
-    /// killed and all its lines were read.
+    /// Waits for the next line for at most `timeout`. `None` when the time is over, or at once when the manager was
+    /// closed or killed and all its lines were read.
     pub fn next_timeout(&mut self, timeout: Duration) -> Option<LogLine> {
         self.reader.next_timeout(timeout)
     }
 
-    /// The next line if there is one.
+    /// The next line if there is one; does not wait.
     pub fn try_next(&mut self) -> Option<LogLine> {
         self.reader.try_next()
     }
 
-    /// Whether no line will come any more, and all were read: the manager has ended.
+    /// Whether the manager has ended and all its lines were read: no line will come any more.
     pub fn is_ended(&self) -> bool {
         self.reader.is_ended()
     }
 
-    /// Where the next line will be, for a caller that holds no lock while it waits.
+    /// The position of the next line, for a caller that must not hold a lock while it waits.
     #[cfg(feature = "capi")]
     pub(crate) fn next_place(&self) -> NextPlace<LogLine> {
         self.reader.next_place()
     }
 
-    /// A descriptor that polls readable exactly while a line is there to be read, and for ever once none will come any more.
-    /// It is used as that of [`Events::descriptor`](crate::Events::descriptor): polled, and nothing else.
+    /// A descriptor that is readable exactly while there is a line to read, and permanently once none will come any
+    /// more. Use it like that of [`Events::descriptor`](crate::Events::descriptor): only poll it.
     ///
     /// # Errors
-    /// - [`ErrorCode::Exhausted`](crate::ErrorCode::Exhausted): no descriptor is left; it can be called again.
-    /// - [`ErrorCode::Forked`](crate::ErrorCode::Forked): it is the descriptor of the process that forked this one.
+    /// - [`ErrorCode::Exhausted`](crate::ErrorCode::Exhausted): no descriptor is left; the call can be repeated.
+    /// - [`ErrorCode::Forked`](crate::ErrorCode::Forked): the descriptor belongs to the process that forked this one.
     pub fn descriptor(&self) -> Result<BorrowedFd<'_>> {
         self.reader.descriptor()
     }
@@ -95,7 +96,7 @@ impl Logs {
 impl Iterator for Logs {
     type Item = LogLine;
 
-    /// The next line, waiting for it as long as it takes; `None` when the manager was closed or killed and all its lines were
+    /// Waits for the next line without a limit; `None` when the manager was closed or killed and all its lines were
     /// read.
     fn next(&mut self) -> Option<LogLine> {
         self.next_timeout(Duration::MAX)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The readers of one log: each has a feed of its own, for each has its own level.
+//! The readers of one log. Each has its own feed, because each has its own level.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,13 +12,13 @@ use crate::defaults::LOG_CAPACITY;
 use crate::error::{CUT, OneLine, cut};
 use crate::feed::{Feed, Reader};
 
-/// A longer message is cut, so that a reader that does not read costs a known amount of memory.
+/// A longer message is cut, so that a reader that does not read costs a bounded amount of memory.
 const LONGEST: usize = 4096;
 
-/// Who reads a log.
+/// The readers of a log.
 #[derive(Debug)]
 pub(super) struct Readers {
-    /// The highest level that one of them wants: a line beyond it is not even formatted. Only under the lock it changes.
+    /// The highest level that any reader wants: lines above it are not even formatted. Changed only under the lock.
     level: AtomicUsize,
     all: Mutex<All>,
 }
@@ -33,7 +33,7 @@ struct All {
 #[derive(Debug)]
 struct Reading {
     level: LevelFilter,
-    /// Gone with its reader.
+    /// Dropped with its reader.
     feed: Weak<Feed<LogLine>>,
 }
 
@@ -72,7 +72,7 @@ impl Readers {
         self.tidy(&mut all);
     }
 
-    /// There will be no more lines.
+    /// Marks the end: no line follows.
     pub(super) fn end(&self) {
         let mut all = self.lock();
         all.ended = true;
@@ -82,7 +82,7 @@ impl Readers {
         self.tidy(&mut all);
     }
 
-    /// Forgets the readers that are gone.
+    /// Removes readers that were dropped.
     fn tidy(&self, all: &mut All) {
         all.readings.retain(|reading| reading.feed.strong_count() > 0);
         let level = all.readings.iter().map(|reading| reading.level).max().unwrap_or(LevelFilter::Off);

@@ -16,16 +16,16 @@ use crate::sys::fork_safe::SetOnce;
 /// The readers of all lines.
 static OF_LIBRARY: Readers = Readers::new();
 
-/// The process that has had readers of all lines. A worker that it forks off leaves them alone: a thread that does not exist
+/// The process that had readers of all lines. A worker that it forks does not use them: a thread that does not exist
 /// there may hold their lock.
 static HOME: SetOnce<HomeProcess> = SetOnce::new();
 
 impl Logs {
-    /// A reader of all lines of the library that are at least so serious, of all managers and daemons of the program. They
-    /// have no end.
+    /// A reader of all lines of the library up to this level, from all managers and daemons of the program. It has no
+    /// end.
     ///
     /// # Errors
-    /// [`ErrorCode::Forked`](crate::ErrorCode::Forked): the process was forked off by one that has had such a reader.
+    /// [`ErrorCode::Forked`](crate::ErrorCode::Forked): this process was forked by one that had such a reader.
     pub fn of_library(level: LevelFilter) -> Result<Logs> {
         HOME.get().unwrap_or_else(|| HOME.set(HomeProcess::here())).check()?;
         Ok(Logs::new(OF_LIBRARY.add(level)))
@@ -50,7 +50,7 @@ pub(crate) struct Log(Arc<Targets>);
 
 #[derive(Debug)]
 struct Targets {
-    /// In place of the program's.
+    /// In place of the program's logger.
     logger: Option<Logger>,
     readers: Readers,
 }
@@ -76,12 +76,12 @@ impl Log {
         self.0.readers.write(level, message);
     }
 
-    /// A reader of the lines from now on.
+    /// A reader of the lines that are written from now on.
     pub(crate) fn subscribe(&self, level: LevelFilter) -> Logs {
         Logs::new(self.0.readers.add(level))
     }
 
-    /// Tells the readers that there will be no more lines.
+    /// Tells the readers that no line follows.
     pub(crate) fn end(&self) {
         self.0.readers.end();
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Hooks for benchmarks: the plan of a sync, without what it does.
+//! Hooks for benchmarks: the plan of a sync, without its effects.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::managed::{Managed, ManagedDaemon};
 use super::sync_plan::plan;
 
 impl Manager {
-    /// Takes all that is wanted for managed, without starting anything.
+    /// Marks everything that is wanted as managed, without starting anything.
     pub(crate) fn follow_on_paper(&self) {
         let mut core = self.core();
         let state = self.state().changes_since(None);

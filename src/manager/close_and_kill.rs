@@ -23,36 +23,37 @@ use crate::sys::fork::OnlyHome;
 use crate::sys::thread;
 
 impl Manager {
-    /// Ends the manager and leaves the proxies running. Nothing is in flight when it returns: every process is
-    /// recorded, the snapshot is written, and the data directory is free for the next manager. [`Manager::run`] returns
-    /// then as well. After [`Manager::kill`], or called again, it waits until the end is complete, and does nothing.
+    /// Ends the manager and leaves the proxies running. When it returns nothing is in progress: every process is
+    /// recorded, the snapshot is written, the data directory is free for the next manager, and [`Manager::run`] returns
+    /// as well. After [`Manager::kill`], or if called again, it waits until the end is complete and does nothing else.
     ///
-    /// Without a data directory no later manager finds the processes, unless by a snapshot that [`Manager::snapshot`] wrote
-    /// just before: how many are left is logged as a warning.
+    /// Without a data directory no later manager finds the processes, except by a snapshot that [`Manager::snapshot`]
+    /// wrote just before: a warning with their number is logged.
     ///
     /// # Errors
-    /// [`ErrorCode::Io`] when the snapshot could not be written, [`ErrorCode::Locked`] when the data directory was
-    /// removed and another manager has the one in its place, or what a proxy of a registered kind reports. Of several
-    /// failures the message names all, and the code is that of the first. The manager is closed nevertheless.
+    /// [`ErrorCode::Io`] if the snapshot could not be written, [`ErrorCode::Locked`] if the data directory was removed
+    /// and another manager uses the one in its place, or the error of a proxy of a registered kind. If there are
+    /// several failures, the message names all, and the code is that of the first. The manager is closed nevertheless.
     pub fn close(&self) -> Result<()> {
         self.check_usable()?;
         let Some(ending) = self.control.begin_end() else { return Ok(()) };
         ending.finish(self.end_by_closing())
     }
 
-    /// Ends the manager and stops all proxies, at the same time, restored ones and recorded ones without a declaration
-    /// included. It returns when they are gone, and so does [`Manager::run`] then. After [`Manager::close`], or called
-    /// again, it waits until the end is complete, and does nothing.
+    /// Ends the manager and stops all proxies at the same time, including restored ones and recorded ones without a
+    /// declaration. When it returns they are gone, and [`Manager::run`] returns as well. After [`Manager::close`], or
+    /// if called again, it waits until the end is complete and does nothing else.
     ///
     /// # Errors
-    /// - [`ErrorCode::StillRunning`]: processes outlived SIGKILL, or may live; the message names them, and all else that
-    ///   failed.
-    /// - [`ErrorCode::Unproven`]: none did, and the message names others that may be of a proxy and were not signalled.
-    /// - [`ErrorCode::Io`] and others about files: the processes are gone, and the snapshot could not be written, or pid
+    /// - [`ErrorCode::StillRunning`]: processes survived SIGKILL, or may be alive; the message names them and
+    ///   everything else that failed.
+    /// - [`ErrorCode::Unproven`]: none survived, and the message names others that may belong to a proxy and were not
+    ///   signalled.
+    /// - [`ErrorCode::Io`] and other file errors: the processes are gone, but the snapshot could not be written, or pid
     ///   files and records could not be removed; the message names them.
-    /// - What a proxy of a registered kind reports. Of several failures without processes that are left, the code is that
-    ///   of the first, and [`ErrorCode::StillRunning`] where proxies of registered kinds could not be stopped for several
-    ///   reasons.
+    /// - The error of a proxy of a registered kind. If there are several failures but no remaining processes, the code
+    ///   is that of the first; it is [`ErrorCode::StillRunning`] if proxies of registered kinds could not be stopped
+    ///   for several reasons.
     ///
     /// The manager is ended nevertheless.
     pub fn kill(&self) -> Result<()> {
@@ -61,22 +62,23 @@ impl Manager {
         ending.finish(self.end_by_killing())
     }
 
-    /// Ends the grace of all stops that are under way: what is left of their processes gets SIGKILL now, whatever time and
-    /// whichever steps they have, and for those that are just being started or adopted to be stopped it comes as soon as they are
-    /// there. So an agent that was asked to end, and is asked again, need not wait for a grace period of an hour.
+    /// Cuts short the grace periods of all present stops: the remaining processes get SIGKILL now, whatever time and
+    /// steps they have left. Processes that are just being started or adopted in order to be stopped get it as soon as
+    /// they exist. So an agent that is asked to end a second time need not wait for a grace period of an hour.
     ///
-    /// That concerns [`Manager::kill`], [`Manager::pause`], [`Manager::restart`] and each stop by the state alike; in a
-    /// [handover](crate::Replace::Overlap) both generations, as far as they are being stopped; what a crash has left, and a
-    /// process that writes its core. Commands of a stop are killed. Stops that begin later have their grace, and while none is
-    /// under way it does nothing. A proxy of a registered kind is stopped by its own code, which this does not reach.
+    /// It applies to [`Manager::kill`], [`Manager::pause`], [`Manager::restart`] and every stop by the state; in a
+    /// [handover](crate::Replace::Overlap) to both generations if they are being stopped; to processes that a crash
+    /// left, and to a process that is dumping core. Commands of a stop are killed. Stops that begin later have their
+    /// grace period, and without a present stop it does nothing. It does not reach the code that stops a proxy of a
+    /// registered kind.
     ///
-    /// It returns at once, and the stop as always when all are gone: at the latest about five seconds later, with
-    /// [`ErrorCode::StillRunning`] if anything outlives SIGKILL. Any thread may call it, while others run, kill or close the
-    /// manager, and as often as it likes.
+    /// It returns at once. The stop itself returns as usual when all processes are gone, at the latest about five
+    /// seconds later, with [`ErrorCode::StillRunning`] if any survives SIGKILL. Any thread may call it, repeatedly,
+    /// while other threads run, kill or close the manager.
     ///
     /// # Errors
-    /// - [`ErrorCode::Forked`] in a process that the host forked off.
-    /// - [`ErrorCode::InCallback`] within a logger.
+    /// - [`ErrorCode::Forked`] in a process that the host forked.
+    /// - [`ErrorCode::InCallback`] in a logger.
     ///
     /// ```
     /// # use proxyprocess::{Command, Manager, ManagerOptions, ProxyConfig, ProxyState, State, WaitFor};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! When to follow changes of the state: once they calmed down, or once they have gone on for long enough. Pure.
+//! When changes of the state are applied: after a quiet period, or when they have continued for long enough. Pure.
 
 use std::time::{Duration, Instant};
 

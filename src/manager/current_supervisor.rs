@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The supervisor of a manager, while it has one, for those that must not wait for its managed set.
+//! The supervisor of a manager, if it has one, for callers that must not wait for its managed set.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

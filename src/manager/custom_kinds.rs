@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Proxies of registered kinds: their factories, and the one thread on which their own code is called.
+//! Proxies of registered kinds: their factories, and the single thread that calls their code.
 //!
 //! That code may block, so it runs neither on the manager's nor on the supervisor's thread.
 

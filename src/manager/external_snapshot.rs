@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Restoring from a snapshot that is not this manager's own. It names the processes itself, or it is in the data directory
-//! of another manager, whose records name them.
+//! Restoring from a snapshot that is not the manager's own. It names the processes itself, or it is in the data
+//! directory of another manager, whose records name them.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a status has found out besides what the supervisor knows, for one that cannot find it out in time.
+//! The result of the last look at the data directory, for a status that cannot wait for a new one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

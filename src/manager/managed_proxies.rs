@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The managed proxies, by id, and which of them changed since they were written down.
+//! The managed proxies, by id, and which of them changed since they were last written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -8,7 +8,8 @@ use std::sync::Arc;
 use super::managed::Managed;
 use crate::declaration::ExecMode;
 
-/// What part of the set may be written after a snapshot before that is written anew: so both cost what changed.
+/// The fraction of the set that may be written after a snapshot before the snapshot is rewritten, so that the cost of
+/// both is proportional to the changes.
 const AHEAD_PART: usize = 8;
 
 /// All changes go through here, so that none of them is forgotten by a snapshot that writes down only what changed.
@@ -89,7 +90,7 @@ impl ManagedProxies {
         }
     }
 
-    /// Whether so many may be written after the snapshot before that is written anew.
+    /// Whether this many may be written after the snapshot before it is rewritten.
     pub(super) fn may_follow(&self, count: usize) -> bool {
         count <= self.by_id.len() / AHEAD_PART
     }

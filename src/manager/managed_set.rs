@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a manager knows: the managed set, the records without a claim yet, and the snapshot as it was written.
+//! The state of a manager: the managed set, the records that are not claimed yet, and the snapshot as it was written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -59,7 +59,7 @@ pub(super) struct ManagedSet {
     pub(super) written: WrittenSnapshot,
     /// The version of the state up to which every declaration is managed, held back or rejected.
     pub(super) followed: Option<u64>,
-    /// Callers that wait for a state of proxies whose declaration was not followed yet: they begin anew after each sync.
+    /// Callers that wait for a state of proxies whose declaration was not applied yet: they wait again after each sync.
     pub(super) state_waiters: StateWaiters,
 }
 

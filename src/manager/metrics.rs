@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a manager and its proxies do, as metrics.
+//! Metrics of a manager and its proxies.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -15,7 +15,7 @@ use crate::sys::cgroup::control::{self, CgroupMemory};
 
 use MetricKind::{Counter, Gauge, Histogram};
 
-/// How long the text mostly is, and how much of it each proxy has.
+/// The usual length of the text, and the part of each proxy.
 const BYTES: usize = 8 << 10;
 const BYTES_OF_PROXY: usize = 640;
 
@@ -109,7 +109,7 @@ fn times(text: &mut MetricsText, name: &str, help: &str, times: &TimeHistogram) 
     text.sample(&format!("{name}_count"), &[], sum);
 }
 
-/// A family with a sample of each proxy that has one.
+/// A metric with a sample for each proxy that has a value.
 fn each<T: Display>(
     text: &mut MetricsText,
     all: &[ProxyStatus],
@@ -138,10 +138,10 @@ fn of_logs(text: &mut MetricsText, all: &[ProxyStatus], sizes: &[LogSizes]) {
     }
 }
 
-/// What the cgroups of the proxies have of memory, where that is controlled: in those of one manager it is, or it is not.
+/// The memory of the cgroups of the proxies, if it is controlled: in the cgroups of one manager either all or none are.
 fn of_cgroups(text: &mut MetricsText, all: &[ProxyStatus]) {
     let cgroups = || all.iter().filter_map(|status| Some((status, status.cgroup.as_deref()?)));
-    // That of a proxy without a process may be gone.
+    // The cgroup of a proxy without a process may be gone.
     if cgroups().find_map(|(_, cgroup)| control::has(cgroup, "memory").ok()) != Some(true) {
         return;
     }
@@ -163,7 +163,7 @@ fn of_cgroups(text: &mut MetricsText, all: &[ProxyStatus]) {
     let help = "How long any of its processes has waited for memory.";
     each(name, Counter, help, |memory| Some(Seconds(memory.pressure?).to_string()));
     let name = "proxyprocess_proxy_cgroup_oom_kills_total";
-    let help = "Processes of it that the kernel has ended for want of memory.";
+    let help = "Processes of it that the kernel has killed for lack of memory.";
     each(name, Counter, help, |memory| Some(memory.oom_kills.to_string()));
 }
 

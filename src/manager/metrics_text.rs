@@ -4,11 +4,11 @@
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
-/// A text that grows by families.
+/// A text to which families are appended.
 #[derive(Debug, Default)]
 pub(super) struct MetricsText(String);
 
-/// What a family is.
+/// The type of a family.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum MetricKind {
     Counter,
@@ -17,7 +17,7 @@ pub(super) enum MetricKind {
 }
 
 impl MetricsText {
-    /// An empty text that will have so many bytes.
+    /// An empty text with this capacity.
     pub(super) fn with_capacity(bytes: usize) -> MetricsText {
         MetricsText(String::with_capacity(bytes))
     }
@@ -32,7 +32,7 @@ impl MetricsText {
         self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
     }
 
-    /// A family of one sample without labels.
+    /// A family with one sample without labels.
     pub(super) fn single(&mut self, name: &str, kind: MetricKind, help: &str, value: impl Display) {
         self.family(name, kind, help);
         self.sample(name, &[], value);
@@ -52,7 +52,7 @@ impl MetricsText {
             self.0.push('}');
         }
         self.0.push(' ');
-        // UNWRAP: not needed, for writing to a String never fails.
+        // UNWRAP: not needed, because writing to a String never fails.
         let _ = write!(self.0, "{value}");
         self.0.push('\n');
     }
@@ -62,13 +62,13 @@ impl MetricsText {
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // UNWRAP: not needed, for writing to a String never fails.
+        // UNWRAP: not needed, because writing to a String never fails.
         let _ = writeln!(self.0, "{line}");
     }
 }
 
 fn escape(text: &str, to: &mut String) {
-    // Most have nothing to be escaped, which all bytes at a time can be asked.
+    // Most values need no escaping; this checks all bytes at once.
     if !text.bytes().fold(false, |found, byte| found | matches!(byte, b'\\' | b'"' | b'\n')) {
         return to.push_str(text);
     }
@@ -85,7 +85,7 @@ fn escape(text: &str, to: &mut String) {
     to.push_str(rest);
 }
 
-/// A time in seconds, to the microsecond.
+/// A duration in seconds, to the microsecond.
 pub(super) struct Seconds(pub(super) Duration);
 
 impl Display for Seconds {

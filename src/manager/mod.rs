@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The manager: follows the state, and gives the proxies to the next agent.
+//! The manager: applies the state, and leaves the proxies to the next agent.
 
 #[cfg(feature = "internals")]
 mod bench_hooks;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A manager that goes on where an earlier one has ended.
+//! A manager that continues where an earlier one ended.
 
 use std::path::Path;
 
@@ -13,14 +13,15 @@ use crate::store::DataDir;
 use crate::supervisor::SnapshotOccurrence;
 
 impl Manager {
-    /// [`Manager::new`], and then [`Manager::restore`] from its own data directory: the proxies of an earlier manager that
-    /// still run are supervised when it returns; nothing is started or stopped.
+    /// Calls [`Manager::new`], then [`Manager::restore`] from the manager's own data directory. When it returns,
+    /// proxies of an earlier manager that still run are supervised; nothing is started or stopped.
     ///
-    /// A snapshot that cannot be used is no error: it is logged, the processes are found by their records, and the run starts
-    /// nothing before it has read a snapshot that cannot be read now. Without a data directory there is nothing to restore.
+    /// An unusable snapshot is no error: it is logged, and the processes are found by their records. If a snapshot
+    /// cannot be read now, the run starts nothing before it could be read. Without a data directory there is nothing to
+    /// restore.
     ///
-    /// A host that wants the events of the adoptions, or has kinds of its own, calls [`Manager::new`], then [`Manager::events`]
-    /// and [`Manager::register_kind`], and then [`Manager::restore`].
+    /// A host that needs the events of the adoptions, or has its own kinds, calls [`Manager::new`], then
+    /// [`Manager::events`] and [`Manager::register_kind`], and then [`Manager::restore`].
     ///
     /// ```
     /// use proxyprocess::{Manager, ManagerOptions, State};
@@ -45,28 +46,29 @@ impl Manager {
         Ok(manager)
     }
 
-    /// Takes over from an earlier agent by its snapshot, usually the one at [`Manager::snapshot_path`]. Processes that
-    /// live, and are proven to be the recorded ones, are supervised when it returns; nothing is started. A path at
-    /// which there is nothing does nothing.
+    /// Takes over from an earlier agent by its snapshot, usually the one at [`Manager::snapshot_path`]. When it
+    /// returns, processes that are alive and proven to be the recorded ones are supervised; nothing is started. If
+    /// there is nothing at the path, it does nothing.
     ///
-    /// Tokens that were generated come back into the [`State`]. A snapshot of the data directory that cannot be read
-    /// is renamed to `snapshot.json.corrupt-<n>`; the process records are not touched, and [`Manager::run`] still
-    /// finds the processes by them. Snapshots of Consul 1.2 to 1.4 are read as well.
+    /// Generated tokens are restored to the [`State`]. A snapshot of the data directory that cannot be parsed is
+    /// renamed to `snapshot.json.corrupt-<n>`; the process records are not touched, and [`Manager::run`] still finds
+    /// the processes by them. Snapshots of Consul 1.2 to 1.4 are read as well.
     ///
-    /// A snapshot that [`Manager::snapshot`] wrote to another path names its processes. That of another data directory does
-    /// not: they are named by the records beside it, which are read and not changed, and from then on by those of this
-    /// manager. Where there are no records, or others may write to them, it is not known whether a process lives: each such
-    /// proxy gets an [`EventKind::AdoptionRefused`](crate::EventKind::AdoptionRefused) and a last error in its status that
-    /// say so, and [`Manager::run`] starts another process of each that is wanted.
+    /// A snapshot that [`Manager::snapshot`] wrote to another path names its processes. The snapshot of another data
+    /// directory does not: its processes are named by the records beside it, which are read and not changed, and from
+    /// then on by records of this manager. If there are no records, or others may write to them, it is not known
+    /// whether a process is alive: each such proxy gets an
+    /// [`EventKind::AdoptionRefused`](crate::EventKind::AdoptionRefused) and a last error in its status that say so,
+    /// and [`Manager::run`] starts another process for each wanted one.
     ///
     /// # Errors
-    /// The manager is as before.
+    /// The manager is not changed.
     /// - [`ErrorCode::CorruptSnapshot`]: the document as a whole cannot be used.
-    /// - [`ErrorCode::Locked`]: it is in the data directory of a manager that lives; the message says which, and of which
-    ///   process it is.
-    /// - [`ErrorCode::InvalidConfig`]: a run has begun already. [`ErrorCode::Closed`].
-    /// - [`ErrorCode::Io`], [`ErrorCode::Exhausted`]: if it is the snapshot of the data directory, and is still there,
-    ///   [`Manager::run`] tries again, and starts nothing before.
+    /// - [`ErrorCode::Locked`]: it is in the data directory of a manager that is alive; the message names the directory
+    ///   and the process.
+    /// - [`ErrorCode::InvalidConfig`]: a run has already begun. [`ErrorCode::Closed`].
+    /// - [`ErrorCode::Io`], [`ErrorCode::Exhausted`]: if it is the snapshot of the data directory, and still exists,
+    ///   [`Manager::run`] tries again and starts nothing before.
     pub fn restore(&self, path: impl AsRef<Path>) -> Result<()> {
         let adoptions = {
             self.check_usable()?;
@@ -84,7 +86,7 @@ impl Manager {
         Ok(())
     }
 
-    /// Takes over what a snapshot describes; what is waited for is reported.
+    /// Takes over what a snapshot describes, and reports for what it is waiting.
     fn restore_into(&self, core: &mut ManagedSet, path: &Path) -> Result<Vec<restore::Adoption>> {
         core.tell_ignored();
         match &self.data_dir {
@@ -120,7 +122,7 @@ impl Manager {
         Ok(adoptions)
     }
 
-    /// Tries again to restore the snapshot of the data directory, if that could not be done.
+    /// Tries again to restore the snapshot of the data directory, if that failed before.
     pub(super) fn restore_again(&self, core: &mut ManagedSet) -> Result<()> {
         match self.snapshot_path() {
             Some(path) if core.unrestored => self.restore_into(core, &path).map(drop),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The process of the generation of a proxy that is not its current one, which an earlier agent left in a handover.
+//! The process of the other generation of a proxy, which an earlier agent left during a handover.
 
 use crate::store::file_place::FilePlace;
 use crate::store::{Record, RecordedStop};

@@ -7,30 +7,30 @@ use crate::logging::Level;
 use crate::supervisor::{BegunReload, SupervisorCommand, not_managed};
 
 impl Manager {
-    /// Has the process of one proxy reload its configuration, as its declaration says
-    /// ([`ProxyConfig::reload`](crate::ProxyConfig::reload)): by a signal to its leader, which it may have to confirm, or by a
-    /// command, which is run with the environment, directory and credentials of the proxy, and with the pid of the leader in
-    /// `MAINPID`.
+    /// Makes the process of one proxy reload its configuration as declared
+    /// ([`ProxyConfig::reload`](crate::ProxyConfig::reload)): by a signal to its leader, which the process may have to
+    /// confirm, or by a command that runs with the environment, directory and credentials of the proxy, and with the
+    /// pid of the leader in `MAINPID`.
     ///
-    /// Returns when the kernel has taken the signal; or when the process has confirmed by its notifications that it has
-    /// reloaded ([`Reload::Notify`](crate::Reload::Notify)), or the command has exited, which this thread waits for. Without a
-    /// confirmation, what the process makes of the signal is not known. The declaration is the one that is followed. A stop of
-    /// the proxy that comes meanwhile ends the command, [`Manager::close`] does not. The process stays what it is, confirmed or
-    /// not.
+    /// Returns when the kernel has accepted the signal; or when the process has confirmed the reload by its
+    /// notifications ([`Reload::Notify`](crate::Reload::Notify)); or when the command has exited, for which this thread
+    /// waits. Without a confirmation the effect of the signal is not known. The declaration that the manager has
+    /// applied is used. A stop of the proxy meanwhile ends the command, [`Manager::close`] does not. The process is
+    /// never replaced, whether it confirms or not.
     ///
     /// # Errors
-    /// - [`ErrorCode::CommandFailed`]: the command has not exited with code 0; the message says how it ended.
-    /// - [`ErrorCode::Timeout`]: it took longer than its time and was killed with its group.
-    ///   [`ErrorCode::StillRunning`]: and has not ended 5 s after that. Or the process has not confirmed its reload within the
-    ///   declared `start_timeout`, or as long as it has asked for; the message says what was missing.
-    /// - [`ErrorCode::StartFailed`], [`ErrorCode::RootRefused`]: it was not started.
+    /// - [`ErrorCode::CommandFailed`]: the command did not exit with code 0; the message says how it ended.
+    /// - [`ErrorCode::Timeout`]: the command reached its timeout and was killed with its group
+    ///   ([`ErrorCode::StillRunning`] if it has not ended 5 s after that). Or the process did not confirm its reload
+    ///   within the declared `start_timeout`, or the time that it requested; the message says what was missing.
+    /// - [`ErrorCode::StartFailed`], [`ErrorCode::RootRefused`]: the command was not started.
     /// - [`ErrorCode::InvalidConfig`]: the proxy declares no `reload`.
-    /// - [`ErrorCode::NotFound`]: there is no proxy of this id.
-    /// - [`ErrorCode::NotRunning`]: it has no process now, or is of a registered kind; the message names its state. With a
-    ///   confirmation also: its process is not ready, or has ended before it has confirmed.
-    /// - [`ErrorCode::Io`]: the kernel refuses the signal (EPERM: the agent may not signal the process), or a log of the proxy
-    ///   cannot be opened.
-    /// - [`ErrorCode::Closed`], also when the manager is closed before the process has confirmed its reload.
+    /// - [`ErrorCode::NotFound`]: there is no proxy with this id.
+    /// - [`ErrorCode::NotRunning`]: it has no process now, or is of a registered kind; the message names its state.
+    ///   With a confirmation also: its process is not ready, or ended before it confirmed.
+    /// - [`ErrorCode::Io`]: the kernel refuses the signal (EPERM: the agent may not signal the process), or a log of
+    ///   the proxy cannot be opened.
+    /// - [`ErrorCode::Closed`], also if the manager is closed before the process has confirmed its reload.
     ///
     /// ```
     /// # use proxyprocess::{Command, ErrorCode, Manager, ManagerOptions, ProxyConfig, Reload, State, WaitFor};

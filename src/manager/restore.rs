@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Taking over from an earlier agent: its snapshot, its records, and the processes that live.
+//! Taking over from an earlier agent: its snapshot, its records, and the processes that are alive.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Which call runs a manager and which ends it: one run at a time, and one end, by the first call.
+//! Which call runs a manager and which call ends it: one run at a time, and one end, by the first such call.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorCode, Result};
 #[derive(Debug)]
 enum RunPhase {
     Open,
-    /// Being closed or killed, by whichever call.
+    /// Being closed or killed, by one of the calls.
     Ending,
     /// And how that went.
     Ended(Result<()>),
@@ -155,7 +155,7 @@ impl Control {
         Some(Ending(self))
     }
 
-    /// Has a kill that has begun stop all without grace, also those that it has not asked yet.
+    /// Makes a kill that has begun stop everything without grace, including proxies that it has not reached yet.
     pub(super) fn end_grace(&self) {
         let mut progress = self.lock();
         progress.grace_ended |= !progress.is_open();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The run loop: waits for changes, for their calm, and for the time of the next snapshot. Nothing ticks in it unless
-//! there are proxies of registered kinds, whose stored state may change by itself.
+//! The run loop: waits for changes, for the quiet period after them, and for the time of the next snapshot. It polls
+//! only if there are proxies of registered kinds, whose stored state may change by itself.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ struct Due {
 enum Woken {
     /// The state was changed.
     ByChange,
-    /// The data directory was made anew.
+    /// The data directory was created again.
     ByRenewal,
     /// It was woken, or it is time for something.
     ToCheck,
@@ -181,9 +181,9 @@ impl Manager {
         Ok(())
     }
 
-    /// The data directory, or a part of it, was removed and made anew.
+    /// The data directory, or a part of it, was removed and created again.
     fn write_again(&self, due: &mut Due) {
-        // ORDER: who the processes are comes first, for the snapshot alone does not say it.
+        // ORDER: the identities of the processes are written first, because the snapshot alone does not contain them.
         if let Err(error) = self.core().renew_files(self.owner, true) {
             self.log.write(Level::Error, format_args!("{error}"));
         }

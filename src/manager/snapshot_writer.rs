@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Writing the snapshot: what is managed, and of what is no daemon whatever its own code stores. Of many proxies a few that
-//! changed are written after it.
+//! Writing the snapshot: what is managed, and for proxies of registered kinds the state that their code stores. If
+//! there are many proxies, a few changes are appended after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -19,7 +19,7 @@ use crate::store::{self, AheadPlace, DataDir, snapshot};
 use crate::supervisor::{Files, SnapshotOccurrence};
 use crate::sys::file::FileVersion;
 
-/// Of how many proxies the snapshot is not written anew for each change. That of fewer is written in a millisecond.
+/// From this many proxies on, the snapshot is not rewritten for each change. A smaller one is written in a millisecond.
 const MANY: usize = 1000;
 
 /// How long the file of what was written after the snapshot may become, which is read into memory beside it.

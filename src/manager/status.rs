@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What all proxies are doing: what the supervisor knows, what is declared, and what cannot be followed now.
+//! The status of all proxies: what the supervisor knows, what is declared, and which changes cannot be applied now.
 //!
-//! It is answered also while a file system hangs. A sync that waits for the disk has the managed set locked, and a look at
-//! the data directory may never come back: what these would tell is then told as it was last.
+//! It also returns while a file system hangs. A sync that waits for the disk holds the lock of the managed set, and a
+//! look at the data directory may never return: then the last known state of these is reported.
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
@@ -192,7 +192,7 @@ fn merged<'a, T: Copy>(
     told
 }
 
-/// Moves those that come before an id, and the one that has it, which is returned.
+/// Skips all entries before an id, and returns the entry of that id.
 fn take_until<'to>(
     to: &'to mut Vec<ProxyStatus>,
     from: &mut Peekable<impl Iterator<Item = ProxyStatus>>,

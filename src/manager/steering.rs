@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Steering one proxy: restart, signals, and waits for a state.
+//! Controlling one proxy: restart, signals, and waits for a state.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

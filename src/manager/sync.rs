@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The sync: from the managed set to the declared one.
+//! The sync: brings the managed set to the declared one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -354,7 +354,7 @@ pub(super) fn claim_unclaimed(
     for (id, stop, claim) in unrecorded.chain(recorded) {
         let spec = match core.managed.get(&id) {
             Some(Managed::Daemon(daemon)) => Arc::new(core.spec(&id, &daemon.spec.config)),
-            // All that is known of it is who it is, and perhaps how it is stopped.
+            // Only its identity is known, and perhaps how it is stopped.
             _ => core.spec(&id, &Arc::new(ProxyConfig::new(Program::default()))).with_stop(
                 stop,
                 claim.token(),

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the processes of all proxies use. The clock of a process is asked for always, and its memory when the process has run
-//! since it was read: opening and reading a file is most of what a scrape costs, and most processes of ten thousand sleep.
+//! Processor time and memory of the processes of all proxies. The clock of a process is read at each call, its memory
+//! only if the process has run since the last reading: opening and reading a file is most of the cost of a scrape, and
+//! most of ten thousand processes sleep.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::sys::proc::usage::{MemoryReader, cpu_time};
 
-/// How long the memory of a process that does not run is taken to be what it was, at least and at most: the kernel may take pages
-/// of it away. From one process to the next it differs, so that not all are read again at once.
+/// For how long the memory of a process that does not run counts as unchanged, at least and at most: the kernel may
+/// take pages away. It differs from process to process, so that not all are read again at once.
 const KEPT_AT_LEAST_S: u64 = 30;
 const KEPT_AT_MOST_S: u64 = 60;
 
-/// What a process uses.
+/// The processor time and memory of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Usage {
     pub(super) cpu: Duration,
@@ -20,13 +21,13 @@ pub(super) struct Usage {
     pub(super) resident: u64,
 }
 
-/// What was read last, by pid.
+/// The last readings, by pid.
 #[derive(Debug, Default)]
 pub(super) struct Usages {
     known: HashMap<u32, Known>,
 }
 
-/// Of a recycled pid it is known to be old: a process whose clock has the same nanoseconds has not run since.
+/// A recycled pid does not matter: a process whose clock shows the same nanoseconds has not run since.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     usage: Usage,
@@ -34,8 +35,8 @@ struct Known {
 }
 
 impl Usages {
-    /// That of each process; `None` of one that is gone or cannot be read. What was known of processes that are not among them
-    /// is forgotten.
+    /// The values of each process; `None` for one that is gone or cannot be read. Earlier readings of processes that
+    /// are not in the list are dropped.
     pub(super) fn of(&mut self, pids: impl Iterator<Item = Option<u32>>, now: Instant) -> Vec<Option<Usage>> {
         let reader = MemoryReader::new();
         let mut known = HashMap::with_capacity(self.known.len());
@@ -52,7 +53,7 @@ impl Usages {
     }
 }
 
-/// What is known of a process by its clock, after its memory was read if that may have changed.
+/// The values of a process by its clock; its memory is read if it may have changed.
 fn renewed(
     known: Option<&Known>,
     pid: u32,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A log that is kept within a limit: where it is, and the files with its older lines.
+//! A log with a size limit: its place, and the files with its older lines.
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;

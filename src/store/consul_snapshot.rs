@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Reading the snapshots of Consul 1.2 to 1.4: `{"Version":1,"Proxies":{id:{"Mode":1,"Config":{...}}}}`.
 //!
-//! They are what Go's encoding/json makes of the types in Consul's agent/proxyprocess: the mode is a number, and of a
-//! text that is not UTF-8 the replacement character is left.
+//! They are what Go's encoding/json produces from the types in Consul's agent/proxyprocess: the mode is a number, and
+//! bytes that are not UTF-8 are the replacement character.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

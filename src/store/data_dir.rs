@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The data directory: opening it, what it must be like, and making it anew when it was removed.
+//! The data directory: opening it, checking it, and creating it again if it was removed.
 
 use std::ffi::CStr;
 use std::os::fd::RawFd;
@@ -40,7 +40,7 @@ struct Home {
     parts: Subdirectories,
     /// Until the manager has ended.
     lock: Option<Lock>,
-    /// Why it could not be made anew.
+    /// Why it could not be created again.
     trouble: Option<Error>,
 }
 
@@ -97,12 +97,12 @@ impl DataDir {
         self.home().lock.as_ref().map(Lock::descriptors).unwrap_or_default()
     }
 
-    /// Told when something was removed and is made anew: what was in it has to be written again.
+    /// Called when something was removed and is created again: its content must be written again.
     pub(crate) fn renewed(&self) -> &Receiver<()> {
         &self.renewed.1
     }
 
-    /// Makes anew what was removed.
+    /// Creates again what was removed.
     ///
     /// # Errors
     /// Why that cannot be done; another manager may have come first.
@@ -110,7 +110,7 @@ impl DataDir {
         Subdirectory::ALL.into_iter().try_for_each(|part| self.part(part).map(drop))
     }
 
-    /// What of it was removed and is not made anew, if anything, or why that cannot be known now.
+    /// What was removed and could not be created again, if anything, or why that cannot be determined now.
     pub(crate) fn removed(&self) -> Option<Error> {
         let home = self.home();
         match home.root.is_removed_from(&self.absolute) {
@@ -188,7 +188,7 @@ impl DataDir {
         self.home().root.clone()
     }
 
-    /// A directory of it, made anew when it was removed.
+    /// One of its subdirectories, created again if it was removed.
     pub(super) fn part(&self, part: Subdirectory) -> Result<Arc<Dir>> {
         if let Some(dir) = self.kept(part) {
             return Ok(dir);
@@ -297,7 +297,7 @@ impl Home {
     fn open_again(path: &Path) -> Result<Home> {
         let root = Home::open_root(path)?;
         if last_holder(&root) != Some(own_pid().as_raw()) {
-            let message = "what is in its place now is not it: mount its file system again, or start the agent anew";
+            let message = "another directory is in its place: mount its file system again, or restart the agent";
             return Err(Error::new(ErrorCode::Io, message));
         }
         Home::lock(root, path, Patience::None)

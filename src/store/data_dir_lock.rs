@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
-//! One manager a data directory: an flock(2) for the manager's life.
+//! One manager for each data directory: an flock(2) for the lifetime of the manager.
 //!
-//! The descriptor is inherited by our children until they execute, so a child in flight keeps the lock of an agent
-//! that was killed until it has recorded itself: the next manager finds the record, or no process.
+//! Children inherit the descriptor until they execute, so if an agent is killed, a child that it was starting keeps the
+//! lock until the child has recorded itself: the next manager finds the record, or no process.
 
 use std::fmt;
 use std::fs::File;

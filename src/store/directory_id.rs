@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Which data directory a process is of: the owner tag in its environment, as far as it is that of a directory.
+//! Which data directory a process belongs to: the owner tag in its environment, if it is that of a directory.
 
 use std::fmt;
 use std::io;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Files of the user's outside a data directory: snapshots, pid files and logs of daemons alone.
+//! Files of the user outside a data directory: snapshots, and pid files and logs of daemons without a manager.
 
 use std::ffi::CString;
 use std::fs::File;

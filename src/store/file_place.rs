@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Which of the two generations of a proxy that may live during a handover a record or pid file is of.
+//! Which of the two generations of a proxy, during a handover, a record or pid file belongs to.
 
 /// Whose files they are. Earlier versions know those of the current generation alone, and skip the others by their suffix.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

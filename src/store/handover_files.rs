@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The files of the two generations of a proxy during a handover, and what the next agent makes of them.
+//! The files of the two generations of a proxy during a handover, and how the next agent interprets them.
 //!
 //! | records | what the last agent was doing | what is made of them |
 //! |---|---|---|

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The directories of an id's files, below a subdirectory of the data directory: very long ids have their own.
+//! The directories for the files of an id, below a subdirectory of the data directory: very long ids have their own.
 
 use std::ffi::CString;
 use std::io;

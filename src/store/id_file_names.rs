@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Ids as file names: an id is never a path, whatever is in it, and two ids never share a name.
+//! Ids as file names: an id is never used as a path, and two ids never share a name.
 
 use std::ffi::CString;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Which error code an I/O error on the data directory has.
+//! The error code for an I/O error on the data directory.
 
 use crate::error::ErrorCode;
 

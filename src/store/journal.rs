@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The journal: what was written after the snapshot, ahead of a start or because it changed: the snapshot of ten thousand proxies
-//! need not be written anew because one of them changed.
+//! The journal: entries written after the snapshot, ahead of a start or because of a change, so that the snapshot of
+//! ten thousand proxies need not be rewritten because one of them changed.
 //!
-//! The first line names the snapshot that the others follow, by its digest; each other one is a snapshot of what began or changed,
-//! with null for what was removed. Versions before it was so write no null, and of one that they read they say that it is refused.
-//! Whatever follows another snapshot than the one that is there is old: that one holds it already.
+//! The first line identifies the snapshot that the other lines follow, by its digest. Each other line is a snapshot of
+//! what began or changed, with null for what was removed. Earlier versions write no null, and report one that they read
+//! as refused. A journal that follows another snapshot than the present one is obsolete: the present snapshot already
+//! contains it.
 
 use super::snapshot::{self, Snapshot};
 use crate::declaration::Fingerprint;

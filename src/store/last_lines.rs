@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The last lines that a process has written to a log.
+//! The last lines that a process wrote to a log.
 
 use std::fs::File;
 use std::io;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Takes the oldest lines away of a log that has become too large, while processes write to it.
+//! Removes the oldest lines of a log that has become too large, while processes write to it.
 //!
-//! They have it open for appending, so the file has to stay the same one, and a rename would change nothing for them. What
-//! the file system has decides:
+//! They have the file open for appending, so it must stay the same file; a rename would not affect them. The method
+//! depends on the file system:
 //!
 //! - its first blocks are removed (`FALLOC_FL_COLLAPSE_RANGE`: ext4, XFS, F2FS), and nothing is lost;
-//! - or their space is given back (`FALLOC_FL_PUNCH_HOLE`: tmpfs, btrfs, ZFS): nothing is lost, but the file begins with
+//! - or their space is freed (`FALLOC_FL_PUNCH_HOLE`: tmpfs, btrfs, ZFS): nothing is lost, but the file begins with
 //!   zeros that take no space;
-//! - or it is copied and truncated: what was written between the two is lost.
+//! - or it is copied and truncated: what is written between the two is lost.
 //!
-//! A line that a cut goes through is overwritten with spaces before, so that no half of it is ever seen at the beginning,
-//! also when the agent dies in between: then it does all of it again.
+//! If a cut goes through a line, the line is first overwritten with spaces, so that no part of a line is ever seen at
+//! the beginning, even if the agent dies in between: it then repeats the whole cut.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -135,8 +135,8 @@ fn is_still(log: &File, from: u64, content: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// Whether all that is written to a log goes to its end. A process that has it open without O_APPEND goes on at its old
-/// place when the front was removed, and leaves a hole before that; then only the space of the front is given back.
+/// Whether everything that is written to a log is appended. A process that has it open without O_APPEND continues at its
+/// old position after the front was removed, and leaves a hole before that; then only the space of the front is freed.
 fn is_appended_to(log: &File, begins: u64, size: u64) -> io::Result<bool> {
     // In memory a block at the end that is just being written to can be taken for a hole.
     Ok(begins == 0 && hole_after(log, 0)? + BLOCKS[0] >= size)

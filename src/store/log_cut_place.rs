@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Where the front of a log is cut off: at the end of a block, and with the least possible rest of a line behind it.
+//! Where the front of a log is cut off: at the end of a block, with as little as possible of a partial line after it.
 
 use std::ops::{Range, RangeInclusive};
 

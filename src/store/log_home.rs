@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A directory of the library's with the logs of many proxies: that of a data directory, or a log directory.
+//! A directory that contains the logs of many proxies: the log directory of a data directory, or a separate one.
 
 use std::ffi::CString;
 use std::fmt::Debug;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The logs of the proxies in an open directory: that of a data directory, or one of their own.
+//! The logs of the proxies in an open directory: the one in a data directory, or a separate one.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Places in logs whose front is removed while processes write to them.
+//! Positions in logs whose front is removed while processes write to them.
 //!
-//! A place is counted from where the log began before anything was removed of it, so that it stays the same.
+//! A position counts from the original beginning of the log, including what was removed, so that it stays valid.
 
 use std::collections::HashMap;
 use std::fs::File;

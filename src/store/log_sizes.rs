@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! How much of logs is on disk.
+//! The sizes of logs on disk.
 
 use std::ffi::{CString, OsStr};
 use std::os::fd::{AsRawFd, OwnedFd};

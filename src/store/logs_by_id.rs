@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! All logs that are in a directory of logs, by the ids of their proxies, and their removal.
+//! All logs in a log directory, by the ids of their proxies, and their removal.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
@@ -14,7 +14,7 @@ use crate::sys::file::Dir;
 /// How deep the directories of the longest id are, and more.
 const DEEPEST: usize = 32;
 
-/// The logs of one id, files with older lines and those that were set aside among them.
+/// The logs of one id, including files with older lines and files that were set aside.
 #[derive(Debug)]
 pub(crate) struct LogsOfId {
     pub(crate) id: String,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Everything on disk: the data directory and its lock, process records, the snapshot, logs and pid files. The only code
-//! that names, opens, writes or removes a file there.
+//! Everything on disk: the data directory and its lock, process records, the snapshot, logs and pid files. Only this
+//! code names, opens, writes or removes files there.
 
 mod bounded_log;
 mod consul_snapshot;

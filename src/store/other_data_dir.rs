@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The data directory of another manager that is gone, as read by the one that takes over: nothing in it is
-//! changed, and it is locked meanwhile, so that no manager begins there and no child of the one that is gone is still
-//! about to record itself.
+//! The data directory of another manager that is gone, as read by the manager that takes over. Nothing in it is
+//! changed. It is locked meanwhile, so that no manager begins to use it, and no child of the earlier manager is about
+//! to record itself.
 
 use std::ffi::CStr;
 use std::io;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The record of a process: its identity and what it was started from. The child writes its own, before it executes.
+//! The record of a process: its identity and what it was started from. The child writes its own record before it
+//! executes.
 
 use serde_json::Value;
 
@@ -55,7 +56,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// What it says besides who the process is.
+    /// What it contains besides the identity of the process.
     pub(crate) fn header(&self) -> RecordHeader<'_> {
         RecordHeader {
             id: &self.id,
@@ -72,7 +73,7 @@ impl Record {
     }
 }
 
-/// What a record says besides who the process is.
+/// What a record contains besides the identity of the process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RecordHeader<'a> {
     pub(crate) id: &'a str,

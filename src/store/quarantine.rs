@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What cannot be used is not thrown away: it gets the name `<name>.corrupt-<n>`, or `<name>.foreign-<n>` if it is another
-//! user's, a bounded number of times.
+//! Unusable files are not deleted: they are renamed to `<name>.corrupt-<n>`, or to `<name>.foreign-<n>` if they belong
+//! to another user, a bounded number of times.
 
 use std::ffi::{CStr, CString};
 

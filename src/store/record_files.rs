@@ -57,7 +57,7 @@ impl DataDir {
         })
     }
 
-    /// Writes who a process is into its record, and leaves what else it says.
+    /// Writes the identity of a process into its record, and keeps the rest.
     pub(crate) fn update_identity(&self, file_place: FilePlace, id: &str, identity: &Identity) -> Result<()> {
         let record = self.read_record(file_place, id)?;
         self.write_record(file_place, record.header(), identity)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Reading what a data directory says of the processes that may live: its records, and the pid files of those that have
-//! none.
+//! Reading what a data directory contains about processes that may be alive: its records, and pid files without a
+//! record.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{CStr, CString};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a record says of the end of a process that is not started again.
+//! What a record contains about the end of a process that is not started again.
 
 use serde_json::Value;
 

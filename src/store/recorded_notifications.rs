@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the next agent has to know of the notifications of a process (sd_notify(3)), in its record.
+//! What a record contains for the next agent about the notifications of a process (sd_notify(3)).
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The sockets of a process in its record: by that the next agent knows them in the process.
+//! The sockets of a process in its record, by which the next agent identifies them in the process.
 
 use serde_json::{Value, json};
 

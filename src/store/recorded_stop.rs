@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
-//! How a process is stopped, as its record says: by the signals of its declaration, and by its commands with what these are run
-//! with.
+//! How a process is stopped, in its record: the signals of its declaration, and its commands with what they need to
+//! run.
 //!
-//! The signals stand by themselves. An agent that cannot use the rest takes them, as one of a version does that knows no
-//! commands; in a record without a digest the rest counts for nothing, for a command that a damage has changed must not be run.
+//! The signals are stored separately, so that an agent that cannot use the rest, such as an earlier version without
+//! commands, still has them. In a record without a digest the rest is ignored, because a command that was damaged must
+//! not be run.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The snapshot: what the agent declared, so that the next agent can take it over.
 //!
-//! The manager's own file holds no pids: those are in the records, and so a restart rewrites one small record and not
-//! the whole. A snapshot that is written to a path of the user's has no records beside it and holds them.
+//! The manager's own file contains no pids: they are in the records, so a restart rewrites one small record instead of
+//! the whole snapshot. A snapshot that is written to a path of the user has no records beside it and contains the pids.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a snapshot holds of each proxy.
+//! The entry of one proxy in a snapshot.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

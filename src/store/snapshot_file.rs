@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! `snapshot.json` in the data directory, and what was written ahead after it.
+//! `snapshot.json` in the data directory, and the journal after it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The limits of a proxy's cgroup: the files that hold them, and the controllers that have to be enabled above it.
+//! The limits of a proxy's cgroup: the files that contain them, and the controllers that must be enabled above it.
 
 use std::fmt::Display;
 use std::io;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The cgroups of one manager: one for each generation of a proxy that may live, below a directory of the manager's own.
+//! The cgroups of one manager: one for each generation of a proxy that may be alive, below a directory of the manager.
 //!
-//! What is in one is of the proxy, whatever it has done to its environment, its session and its parents; and all of it ends
-//! at once. Other processes get in only when someone moves them there.
+//! All processes in a cgroup belong to its proxy, whatever they have done to their environment, session and parents,
+//! and they can be killed together. Other processes are in it only if someone moves them there.
 
 use std::fs;
 use std::io;
@@ -137,7 +137,7 @@ impl Cgroups {
             false => directory::state(path).map(|state| Some(state).filter(|state| !state.is_populated)),
         };
         // What enters a frozen one stands still, and this thread with it; and none may enter one that has controllers for others
-        // below it, as a process can have made it: they are made anew.
+        // below it, as a process can have made it: they are created again.
         let is_anew = |path: &Path, state: &CgroupState| {
             state.is_frozen || self.has_controllers.load(Ordering::Acquire) && control::any_enabled(path)
         };
@@ -171,7 +171,7 @@ impl Cgroups {
         log: &Log,
     ) -> Opened {
         let opened = self.free_one(id, last, other).and_then(|place| {
-            // A new one is as if it had never been killed. One that cannot be made anew is entered as it is.
+            // A new cgroup has never been killed. One that cannot be created again is used as it is.
             let moves_itself = place.was_killed && !remove_to_make_anew(&place.path, id, log);
             Ok((self.open_entrance(&place.path)?, place.path, moves_itself))
         });

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A command that is run beside the process of a proxy: to find out whether that is ready, for a reload, or in a step of a
-//! stop.
+//! A command that runs beside the process of a proxy: for a readiness check, a reload, or a step of a stop.
 //!
-//! Its process is neither supervised nor recorded, so that no agent takes it for the process of the proxy. It has the tag of
-//! the proxy: what it leaves is ended by a stop as what left the group, and all of it by the next agent, should this one die.
+//! Its process is neither supervised nor recorded, so that no agent takes it for the process of the proxy. It has the
+//! tag of the proxy: processes that it leaves are ended by a stop like those that left the group, and if this agent
+//! dies, the next one ends all of them.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -102,7 +102,8 @@ pub(crate) fn any_is_run_by_a_caller() -> bool {
 }
 
 impl CommandRun {
-    /// Runs it and waits for its end on the thread of the caller, at most so long. Returns when it has exited with code 0.
+    /// Runs it on the calling thread and waits for its end, at most for the given time. Returns when it has exited with
+    /// code 0.
     ///
     /// # Errors
     /// - As [`CommandRun::start`].

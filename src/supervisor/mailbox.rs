@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The messages of handles and spawners to the supervisor thread, and the queue that they go through.
+//! The messages from handles and spawners to the supervisor thread, and their queue.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -31,7 +31,7 @@ use crate::sys::process_identity::Identity;
 use crate::sys::report_pipe::ReportReader;
 use crate::sys::signal::Signal;
 
-/// Who processes belong to: a manager, or a daemon alone.
+/// The owner of processes: a manager, or a daemon without a manager.
 pub(crate) type Owner = u64;
 
 /// A supervised process: its owner, and its id there.
@@ -41,22 +41,22 @@ pub(crate) struct Slot {
     pub(crate) id: Arc<str>,
 }
 
-/// The answer to a stop: the slot, and what is left of it if anything is.
+/// The answer to a stop: the slot, and the processes that are left of it.
 pub(crate) type StopReply = (Slot, Result<()>);
 
 /// A caller that waits for a stop.
 #[derive(Debug, Clone)]
 pub(crate) enum StopWaiter {
-    /// For the answer, whatever it is.
+    /// For the answer, whether success or failure.
     Answer(Sender<StopReply>),
-    /// For all of many to be over: only a failure is worth waking up for.
+    /// For many stops to be complete: only a failure wakes the caller.
     Failure(Sender<StopReply>),
-    /// For the answer of both generations of a proxy, as one: the first of the two is kept here.
+    /// For the answers of both generations of a proxy, combined: the first of the two is kept here.
     Both(Arc<(StopWaiter, Mutex<Option<Result<()>>>)>),
 }
 
 impl StopWaiter {
-    /// The same caller, who waits for two generations.
+    /// The same caller, waiting for two generations.
     pub(crate) fn of_both(self) -> StopWaiter {
         StopWaiter::Both(Arc::new((self, Mutex::new(None))))
     }
@@ -80,108 +80,109 @@ impl StopWaiter {
     }
 }
 
-/// How a process comes to be.
+/// How a process is obtained.
 #[derive(Debug)]
 pub(crate) enum StartMode {
-    /// It is started, unless it runs already as declared, or has and rests since.
+    /// It is started, unless it already runs as declared, or ran and is not started again.
     New,
-    /// It is started, unless it runs already as declared: a caller asks for it.
+    /// It is started, unless it already runs as declared: a caller requested it.
     Asked,
-    /// It is started, in place of whatever runs.
+    /// It is started in place of a running one.
     Anew,
-    /// It may live already.
+    /// It may already be alive.
     Claimed {
         claim: Box<Claim>,
-        /// Start it when it is gone; else it stays idle until it is started.
+        /// Start it if it is gone; otherwise it stays idle until it is started.
         start_if_gone: bool,
-        /// It is of another declaration: it is stopped, and started anew from this one.
+        /// It belongs to another declaration: it is stopped, and started again from this one.
         outdated: bool,
-        /// How a process of that other declaration is stopped, where it is known.
+        /// How a process of that other declaration is stopped, if it is known.
         stop: Option<Box<RecordedStop>>,
-        /// The other generations of it that may live: an earlier agent was about to hand over.
+        /// The other generations that may be alive: an earlier agent was in a handover.
         others: Vec<OtherClaim>,
     },
 }
 
-/// A generation of a proxy that is not its current one.
+/// A generation of a proxy that is not the current one.
 #[derive(Debug)]
 pub(crate) struct OtherClaim {
     pub(crate) place: FilePlace,
     pub(crate) claim: Claim,
     pub(crate) stop: RecordedStop,
-    /// Whether it is of what is declared.
+    /// Whether it belongs to the present declaration.
     pub(crate) as_declared: bool,
 }
 
 /// Living processes, by the id of their proxy.
 pub(crate) type Processes = Vec<(Arc<str>, KnownProcess)>;
 
-/// A message of a handle.
+/// A message from a handle.
 #[derive(Debug)]
 pub(crate) enum SupervisorCommand {
     /// This process should run. What there is under this slot becomes it: a process of another declaration is
     /// replaced, one that is just being stopped is started again when it is gone.
     Put { slot: Slot, spec: Arc<Spec>, start: StartMode, started: Option<Sender<Result<()>>> },
-    /// The settings changed, and nothing that the process can see. `record`: and its record says something else then;
-    /// dropped when that is written.
+    /// The settings changed, but nothing that the process can see. `record`: its record changes as well; dropped when
+    /// it is written.
     Update { slot: Slot, spec: Arc<Spec>, record: Option<Sender<()>> },
-    /// A caller steers the proxy. Answered when that has begun.
+    /// A caller controls the proxy. Answered when the action has begun.
     Steer { slot: Slot, what: Steering, reply: Sender<Result<()>> },
-    /// This signal is for the leader, and for no other process of its group. Answered when it is sent.
+    /// Send this signal to the leader, and to no other process of its group. Answered when it is sent.
     Signal { slot: Slot, signal: Signal, reply: Sender<Result<()>> },
-    /// The leader should reload its configuration. Answered when that has begun, or with what the caller has to do for it.
+    /// The leader should reload its configuration. Answered when that has begun, or with what the caller must do for
+    /// it.
     Reload { slot: Slot, reply: Sender<Result<BegunReload>> },
-    /// A caller waits for a state. Answered when the waiter is with the process, or dropped because there is no such slot.
+    /// A caller waits for a state. Answered when the waiter is registered, or dropped because there is no such slot.
     Await { slot: Slot, waiter: StateWaiter, reply: Sender<()> },
     /// The process should be gone, and with `forget` its slot as well. Every stop is answered.
     Stop { slot: Slot, forget: bool, stopped: Option<Sender<StopReply>> },
-    /// All processes of the owner should be gone, and their slots. What is left of one is reported; the channel closes when
-    /// that is all.
+    /// All processes of the owner should be gone, and their slots. Processes that are left are reported; the channel is
+    /// closed when the report is complete.
     StopAll { owner: Owner, left: Sender<StopReply> },
-    /// What is being ended of the owner's processes gets SIGKILL now.
+    /// Processes of the owner that are being ended get SIGKILL now.
     EndGrace { owner: Owner },
-    /// All processes of the owner run on unsupervised. Answered when nothing is in flight any more.
+    /// All processes of the owner keep running, unsupervised. Answered when no job is in progress any more.
     Release { owner: Owner, released: Sender<()> },
-    /// Files of the owner may have been removed: what is not recorded any more is recorded again.
+    /// Files of the owner may have been removed: missing records are written again.
     RecordMissing { owner: Owner },
-    /// What the processes of the owner are doing, in any order.
+    /// The status of the owner's processes, in any order.
     Status { owner: Owner, reply: Sender<Vec<ProxyStatus>> },
-    /// What one proxy is doing, if there is such a slot.
+    /// The status of one proxy, if there is such a slot.
     StatusOf { slot: Slot, reply: Sender<Option<ProxyStatus>> },
-    /// What is wrong with a data directory, if anything is.
+    /// The problem with a data directory, if there is one.
     LookAt { data_dir: Arc<DataDir>, reply: Sender<Option<Error>> },
-    /// How large the logs of these are.
+    /// The sizes of these logs.
     MeasureLogs { all: Arc<Vec<ProxyStatus>>, reply: Sender<Vec<LogSizes>> },
-    /// All that an earlier agent has left has a slot, or other logs of removed proxies may stay than before.
+    /// Everything that an earlier agent left has a slot now, or the number of kept logs of removed proxies has changed.
     SweepLogs(Arc<RemovedLogs>),
     /// The living processes of the owner.
     Processes { owner: Owner, reply: Sender<Result<Processes>> },
-    /// An earlier supervisor left children behind.
+    /// An earlier supervisor left children.
     ReapLeftBehind,
-    /// The last handle is gone.
+    /// The last handle was dropped.
     Shutdown,
 }
 
-/// What a caller wants of a proxy.
+/// What a caller requests for a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Steering {
-    /// That its process runs anew from the same declaration, or at once if it waits for its next start.
+    /// Run its process again from the same declaration, or at once if it waits for its next start.
     Restart,
-    /// That what it waits for, or has failed for, is tried now.
+    /// Try now a start that it waits for, or that has failed.
     Retry,
-    /// That its crashes are forgotten.
+    /// Forget its crashes.
     ResetCrashes,
 }
 
-/// A reload that was asked for.
+/// A reload that was requested.
 #[derive(Debug)]
 pub(crate) enum BegunReload {
     /// Its signal is sent.
     Signalled,
-    /// Its signal is sent, and here the answer comes that the process has confirmed it; none when the process is not supervised
-    /// any more.
+    /// Its signal is sent, and the answer comes here when the process confirms it; none if the process is not
+    /// supervised any more.
     Awaited(Receiver<Result<()>>),
-    /// The command that does it, which is for the caller to run, and how long it may take.
+    /// The command that reloads, which the caller must run, and its timeout.
     Command(CommandRun, Duration),
 }
 
@@ -192,23 +193,23 @@ pub(crate) struct StartedProcess {
     pub(crate) numbers: StartNumbers,
     /// Whether the pid file could be written.
     pub(crate) written: Result<()>,
-    /// Of one that is detached, and so no child of ours: what it is known by when it is gone.
+    /// For a detached process, which is not a child of ours: what identifies it when it is gone.
     pub(crate) claim: Option<Box<Claim>>,
     /// Where in its log its output begins.
     pub(crate) output_begins: Option<u64>,
-    /// Of one that reports when it is ready.
+    /// For a process that reports when it is ready.
     pub(crate) report: Option<ReportReader>,
-    /// Of one that sends notifications.
+    /// For a process that sends notifications.
     pub(crate) notify: Option<(SocketName, NotifySocket)>,
-    /// From when a thread began with the start until the program was executed.
+    /// The time from the beginning of the start on a spawner thread until the program was executed.
     pub(crate) took: Duration,
-    /// The cgroup of its own that it is in.
+    /// The cgroup of the process.
     pub(crate) cgroup: Option<Arc<Path>>,
-    /// How many processes had been ended in that for want of memory.
+    /// How many processes had been killed in it for lack of memory.
     pub(crate) oom_kills: u64,
 }
 
-/// A process that was named as the leader, and proven to be of the proxy.
+/// A process that was named as the leader, and proven to belong to the proxy.
 #[derive(Debug)]
 pub(crate) struct NewLeader {
     pub(crate) process: Process,
@@ -233,13 +234,13 @@ pub(crate) enum Done {
         /// The tick in which it was started, if it is known.
         since: Option<u64>,
         written: Result<()>,
-        /// More than was claimed, if that was a pid alone.
+        /// More than was claimed, if the claim had only a pid.
         known: Option<Box<Claim>>,
         /// The first of its sockets that could not be taken over, and why.
         untaken: Option<Error>,
-        /// The cgroup of its own that it is in.
+        /// The cgroup of the process.
         cgroup: Option<Arc<Path>>,
-        /// How many processes had been ended in it for want of memory.
+        /// How many processes had been killed in it for lack of memory.
         oom_kills: u64,
     },
     Refused(Refusal),
@@ -255,24 +256,24 @@ pub(crate) enum Done {
     Foreseen(Result<()>),
     PidFile(Pid, Result<()>),
     PidFileRemoved(Result<()>),
-    /// The process that was named as the leader is of the proxy, or why it is refused.
+    /// The process that was named as the leader belongs to the proxy, or why it is refused.
     LeaderNamed(std::result::Result<NewLeader, String>),
-    /// The record says how the process has ended.
+    /// The record says how the process ended.
     EndRecorded(RecordedEnd, Result<()>),
     CleanedUp(Result<()>),
     CleanedUpButRecord(Result<()>),
-    /// The files of the next generation have taken the place of those of the current one.
+    /// The files of the next generation have replaced those of the current one.
     Promoted(Result<()>),
 }
 
-/// What a process has said before it ended.
+/// What a process wrote before it ended.
 #[derive(Debug, Default)]
 pub(crate) struct LastWords {
     /// The last lines of its standard error.
     pub(crate) lines: Vec<String>,
-    /// The address that could not be had, and what has it.
+    /// The address that was in use, and the process that uses it.
     pub(crate) taken_address: Option<(TakenAddress, PortHolder)>,
-    /// The proxy of the same owner that this is a process of: the event loop knows.
+    /// The proxy of the same owner to which this process belongs: the event loop knows it.
     pub(crate) taken_by: Option<Arc<str>>,
 }
 
@@ -282,7 +283,7 @@ pub(crate) struct DoneJob {
     pub(crate) key: ProcessKey,
     pub(crate) spec: Arc<Spec>,
     pub(crate) done: Done,
-    /// What the process before has said last, if that was to be read.
+    /// The last lines of the previous process, if they were to be read.
     pub(crate) last_words: LastWords,
 }
 
@@ -290,9 +291,9 @@ pub(crate) struct DoneJob {
 #[derive(Debug)]
 pub(crate) enum Message {
     Command(SupervisorCommand),
-    /// In a place of its own: it is several times as large as a command, of which there can be a million in the queue.
+    /// Boxed: it is several times as large as a command, of which there can be a million in the queue.
     Done(Box<DoneJob>),
-    /// What a scan has found, for each that asked for it: the processes that left the group of its leader, which is gone.
+    /// The result of a scan for each requester: the processes that left the group of its leader, which is gone.
     Scanned {
         progress: Arc<ScanProgress>,
         found: Vec<(ProcessKey, std::io::Result<ScanResult>)>,
@@ -300,7 +301,7 @@ pub(crate) enum Message {
 }
 
 /// The way to the supervisor thread, which waits for messages and for processes at once: in epoll, out of which a
-/// message has to wake it.
+/// message must wake it.
 #[derive(Debug, Clone)]
 pub(crate) struct Mailbox {
     messages: Sender<Message>,
@@ -339,10 +340,11 @@ pub(crate) fn mailbox(reaper: &Arc<Reaper>) -> (Mailbox, Inbox) {
 }
 
 impl Inbox {
-    /// Waits for a message or for the end of a process, at most for `patience`; whose end that may be is in `ready`.
+    /// Waits for a message or for the end of a process, at most for `patience`; `ready` names processes that may have
+    /// ended.
     ///
-    /// ORDER: what was sent before the wait for a process began is among the messages when `ready` names the process,
-    /// and has to be taken first: a start must be heard of before the exit.
+    /// ORDER: messages that were sent before the wait for a process began are in the queue when `ready` names the
+    /// process, and must be taken first: a start must be processed before the exit.
     pub(crate) fn wait(&self, patience: Option<Duration>, ready: &mut Vec<ProcessKey>) {
         self.waits.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The threads that supervise: one supervisor, and at most a spawner a core, for all managers and daemons of the
-//! program together.
+//! The threads that supervise: one supervisor, and at most one spawner for each core, shared by all managers and
+//! daemons of the program.
 
 pub(crate) mod adoption;
 mod cgroup_limits;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Whether another agent supervises a process that is claimed here: then it is left alone.
 //!
-//! A data directory that was copied (a backup, a staging copy) names the processes of the first one. Two things tell that
-//! an agent has them. The owner tag of a process is the data directory that it was started from, and the manager of that
-//! directory, while it lives, has it locked. And an agent that adopts a process of another directory locks (flock(2)) its
-//! pidfd, which is the same file for everybody since processes have inodes (Linux 6.9): so of several agents with copies of
-//! a directory whose own agent is gone one gets the process. That one is told apart from the others before 6.9 by nothing.
+//! A copied data directory (a backup, a staging copy) names the processes of the original. Two things show that another
+//! agent has them. First, the owner tag of a process names the data directory from which it was started, and the
+//! manager of that directory holds its lock while it is alive. Second, an agent that adopts a process of another
+//! directory locks (flock(2)) the pidfd of the process, which is the same file for all agents since processes have
+//! inodes (Linux 6.9). So if the agent of the original is gone and several agents have copies, only one gets the
+//! process. Before Linux 6.9 nothing tells these agents apart.
 
 use std::collections::HashMap;
 use std::fs;

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Names a process among all that are waited for; never used twice.
+/// Identifies a process among all that are waited for; never reused.
 pub(crate) type ProcessKey = u64;
 
 /// Not a process but the reaper's wakeup.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Why one proxy cannot be steered as it was asked for.
+//! Why a request for one proxy is refused.
 
 use crate::error::{Error, ErrorCode, excerpt};
 use crate::lifecycle::ProxyState;

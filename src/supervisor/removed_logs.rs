@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Which logs of a manager may be removed: those of no proxy that is declared, or that the supervisor has not done with. A log is
-//! not opened while it is being removed, and not removed once it may be opened.
+//! Which logs of a manager may be removed: those of proxies that are neither declared nor still in use by the
+//! supervisor. A log is not opened while it is being removed, and not removed once it may be opened.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -26,7 +26,7 @@ pub(crate) struct RemovedLogs {
 struct Gate {
     /// There until the manager ends: nothing is removed from then on.
     is_declared: Option<IsDeclared>,
-    /// Whether all that an earlier agent has left is known to the supervisor: nothing is removed before.
+    /// Whether the supervisor knows everything that an earlier agent left: nothing is removed before.
     is_open: bool,
     /// The logs of how many removed proxies stay, if not all do.
     keep: Option<u32>,

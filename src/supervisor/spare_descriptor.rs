@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A descriptor in reserve, for what a stop needs one for when the host has none left: a scan of processes, or a cgroup.
+//! A reserved descriptor, for a scan of processes or a cgroup during a stop, when the host has no descriptor left.
 
 use std::io;
 use std::os::fd::OwnedFd;

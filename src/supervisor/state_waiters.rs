@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Callers that wait for a state of one proxy. A caller whose waiter is dropped without an answer begins
-//! its wait anew.
+//! Callers that wait for a state of one proxy. If a waiter is dropped without an answer, its caller waits again.
 
 use std::sync::{Arc, Weak};
 
@@ -19,7 +18,7 @@ pub(crate) struct StateWaiter {
     caller: Weak<()>,
 }
 
-/// The caller's end: the answer, or a channel that is closed, when the wait has to begin anew.
+/// The caller's end: the answer, or a closed channel if it must wait again.
 #[derive(Debug)]
 pub(crate) struct StateAnswer {
     pub(crate) answer: Receiver<Result<()>>,
@@ -50,7 +49,7 @@ impl StateWaiters {
         self.0.push(waiter);
     }
 
-    /// Drops all of them, so that each begins its wait anew.
+    /// Drops all waiters, so that each caller waits again.
     pub(crate) fn dismiss(&mut self) {
         self.0 = Vec::new();
     }

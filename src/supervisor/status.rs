@@ -117,7 +117,7 @@ pub struct OtherGeneration {
     pub last_exit_by: Option<EndedBy>,
     /// Whether that end was expected, as [`ProxyStatus::last_exit_expected`].
     pub last_exit_expected: Option<bool>,
-    /// Whether the kernel has ended it for want of memory, as [`ProxyStatus::last_exit_oom`].
+    /// Whether the kernel killed it for lack of memory, as [`ProxyStatus::last_exit_oom`].
     pub last_exit_oom: Option<bool>,
     /// The last lines that this process wrote to its standard error, as [`ProxyStatus::last_stderr`].
     pub last_stderr: Vec<String>,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A status as one line of text. It is a contract: hosts show it. Its JSON form is that of the fields.
+//! A status as one line of text. It is a contract, because hosts show it. The JSON form has the fields.
 
 use std::fmt;
 

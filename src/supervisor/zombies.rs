@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Zombies of a process that is gone: what has ended, and was not reaped yet by a parent that is not this process.
+//! Zombies of a process that is gone: processes that ended and were not reaped yet by a parent other than this process.
 //!
-//! Its pid is still taken, so a program that finds it in a pid file of its own (kill(2) with signal 0) says that it runs
-//! already and ends. So a start waits for the reaping, but not for ever: some parents never do it.
+//! The pid of a zombie is still taken: a program that finds it in its own pid file (kill(2) with signal 0) reports that
+//! it is already running, and ends. So a start waits for the reaping, but not forever: some parents never do it.
 
 use std::fmt;
 

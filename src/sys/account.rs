@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the user database says of a user (nsswitch.conf(5)). The answer may come from a service of this or another machine,
-//! and the C library waits for that as long as the service is set up to: never to be called by a thread that must not block.
+//! What the user database says about a user (nsswitch.conf(5)). The answer may come from a service on this or another
+//! machine, and the C library waits for it as long as the service is configured to: never call it on a thread that must
+//! not block.
 
 use std::ffi::{CStr, CString, OsString, c_char, c_int};
 use std::io;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The clock by which the kernel notes when a process was started, to know that time without asking for it.
+//! The clock by which the kernel records the start time of a process, to know that time without reading it.
 //!
-//! `/proc/<pid>/stat` tells CLOCK_BOOTTIME at the clone, in whole ticks: when the clock is in one and the same tick
-//! before and after, nothing is left to ask. Whether a kernel keeps to this is tried on a first process.
+//! `/proc/<pid>/stat` has the CLOCK_BOOTTIME of the clone in whole ticks: if the clock is in the same tick before and
+//! after the clone, the start time is known. Whether a kernel behaves like this is tested with a first process.
 
 use std::time::Duration;
 

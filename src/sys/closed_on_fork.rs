@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Descriptors that are closed in a forked worker of the host: the lock of a data directory, and the pipe of a start.
 //!
-//! flock(2) belongs to the open file, which a forked worker shares until it executes something or exits. So the worker
-//! closes its copy, in a handler of pthread_atfork(3); the agent's own copy, and the lock, stay. Our own children are
-//! cloned without that handler and keep the lock until they execute: on purpose.
+//! flock(2) belongs to the open file, which a forked worker shares until it executes a program or exits. So the worker
+//! closes its copy in a handler of pthread_atfork(3); the agent keeps its own copy and the lock. Children of the
+//! library are cloned without that handler and keep the lock until they execute: on purpose.
 //!
-//! A number is closed in a worker once, and only while it is the number of our file. A worker forks as well, and by then
-//! the number may be that of a file of its own; and a worker that was cloned without the C library has never run the
-//! handler, so that the first one to run it may be its child, in which every number can have another file.
+//! A number is closed in a worker once, and only while it still refers to our file. A worker may fork as well, and by
+//! then the number may refer to a file of its own. And a worker that was cloned without the C library has never run the
+//! handler, so that its child may be the first to run it, with other files behind every number.
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The digest that ends a record, by which a damaged one is known; computed without allocation, for the child between
-//! clone and exec computes that of its own.
+//! The digest at the end of a record, which shows whether the record is damaged. Computed without allocation, because
+//! the child between clone and exec computes the digest of its own record.
 
 /// The digest of nothing.
 pub(crate) const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Fail points: places at which a test can have the agent die, a thread of it stand still or a call fail. Compiled in
-//! with the feature `fail-points` only, which only the tests set; else each is nothing at all.
+//! Fail points: places where a test can kill the agent, halt one of its threads or make a call fail. Compiled in only
+//! with the feature `fail-points`, which only the tests set; otherwise each is empty.
 //!
-//! The agent under test has it in its environment:
+//! The agent under test has these variables in its environment:
 //!
 //! - `PROXYPROCESS_FAIL=<point>#<n>=<what>,...` acts when the point is passed for the n-th time, or with `#<n>-<m>`
 //!   each time from the n-th to the m-th. `die` is SIGKILL, as from outside; `stall` leaves the thread where it is for

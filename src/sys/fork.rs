@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A host that forks: the worker has copies of our memory, and none of our threads.
+//! A host that forks: the worker has a copy of our memory, and none of our threads.
 
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Static values that a forked worker can use whatever the threads of the agent were doing at the fork.
+//! Static values that a forked worker can use whatever the agent's threads were doing at the fork.
 //!
-//! A thread that does not exist in the worker may have held a lock there, or have been about to set a value: the worker
-//! would wait for it for ever. So a value that is set once is set without a lock, and what needs a lock is made anew in
-//! each process, lock included.
+//! A thread that does not exist in the worker may have held a lock at the fork, or have been about to set a value, and
+//! the worker would wait for it forever. So a value that is set once is set without a lock, and a value that needs a
+//! lock is created again in each process, together with its lock.
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A stream into the journal of systemd, as sd_journal_stream_fd(3) makes one: what is written to it becomes an entry a line.
+//! A stream to the journal of systemd, like that of sd_journal_stream_fd(3): each line that is written to it becomes an
+//! entry.
 
 use std::io::{self, Write};
 use std::net::Shutdown;

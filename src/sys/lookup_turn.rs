@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! One look-up at a time. A user database that does not answer holds up the thread that asks it, and no thread that would ask
-//! after that one.
+//! One look-up at a time. A user database that does not answer blocks the thread that asks it, and no thread that would
+//! ask later.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The kernel, one concern a file. `unsafe` lives here and in the C interface, and nowhere else.
+//! The kernel interface, one concern for each file. `unsafe` is allowed only here and in the C interface.
 //!
 //! # Safety
 //! Every function of this module is safe to call. The facts that its `unsafe` blocks rely on are of three kinds:
-//! descriptors are owned or borrowed for the time of the call, pointers handed to the kernel point to values that live
-//! through the call, and the code between clone and exec ([`spawn::child_before_exec`]) makes system calls only.
+//! descriptors are owned or borrowed during the call, pointers passed to the kernel point to values that live through
+//! the call, and the code between clone and exec ([`spawn::child_before_exec`]) makes system calls only.
 #![allow(unsafe_code)]
 
 pub(crate) mod account;

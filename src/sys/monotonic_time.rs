@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The clock by which a process says when its reload began (sd_notify(3)), as a number: an `Instant` cannot be compared with
-//! what another process has read.
+//! The clock by which a process reports when its reload began (sd_notify(3)), as a number: an `Instant` cannot be
+//! compared with a time that another process has read.
 
 /// A time of CLOCK_MONOTONIC, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

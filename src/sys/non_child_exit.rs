@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The exit and its status where waitid(2) does not tell them: of an adopted process, of a child whose status the host
-//! took, of a child whose zombie only its tracer sees.
+//! The exit of a process, and its status, where waitid(2) does not report them: for an adopted process, a child whose
+//! status the host took, and a child whose zombie only its tracer can see.
 
 use std::os::fd::BorrowedFd;
 

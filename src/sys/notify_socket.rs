@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The socket to which the processes of a proxy send their messages (sd_notify(3)): a datagram socket with an abstract name
-//! (unix(7)), which says of each message which process has sent it.
+//! The socket to which the processes of a proxy send their messages (sd_notify(3)): a datagram socket with an abstract
+//! name (unix(7)), which tells for each message the process that sent it.
 
 use std::fmt;
 use std::io;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! `/dev/null`, and what serves as standard input where there is none (a minimal container, a chroot).
+//! `/dev/null`, and a replacement for standard input where it is missing (a minimal container, a chroot).
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// A process id: at least 1, so that 0 (the own group) and -1 (all processes) can never reach a kill.
 ///
-/// It is no handle: the process can end, and the pid be recycled, at any time.
+/// It is not a handle: the process can end and its pid can be recycled at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Pid(i32);
 
@@ -41,13 +41,13 @@ pub(crate) fn effective_uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-/// Whether the real, effective or saved user of this process is root: a process that keeps them may become root again
+/// Whether the real, effective or saved user of this process is root: with any of them it can become root again
 /// (setresuid(2)).
 pub(crate) fn has_root_uid() -> bool {
     let [mut real, mut effective, mut saved] = [0; 3];
     // SAFETY: the pointers are to live integers of this frame, which the call writes to (getresuid(2)).
     unsafe { libc::getresuid(&mut real, &mut effective, &mut saved) };
-    // The call fails for bad pointers alone; the zeros that it would leave mean root, which is refused.
+    // The call fails only for bad pointers; the zeros that it would leave mean root, which is refused.
     [real, effective, saved].contains(&0)
 }
 

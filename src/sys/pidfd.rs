@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! pidfds: a process that cannot be mistaken for another (pidfd_open(2), Linux 5.3).
 //!
-//! Where the kernel has none, or a sandbox refuses them, [`is_supported`] says so and the callers poll instead.
-//! `--cfg proxyprocess_no_pidfd` forces that, for tests.
+//! Where the kernel has no pidfds, or a sandbox refuses them, [`is_supported`] returns false and the callers poll
+//! instead. `--cfg proxyprocess_no_pidfd` forces that, for tests.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -192,7 +192,7 @@ pub(crate) fn is_reaped(process: BorrowedFd<'_>) -> bool {
     poll(process, 0) & libc::POLLHUP != 0
 }
 
-/// Waits until the process has ended, at most for so long; or until a signal is handled.
+/// Waits until the process has ended, at most for the given time, or until a signal is handled.
 pub(crate) fn wait_for_end(process: BorrowedFd<'_>, at_most: Duration) {
     // Rounded up, not to be asked again without waiting.
     let patience = at_most.as_millis().saturating_add(1).try_into().unwrap_or(i32::MAX);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The identity of a process, which tells it from another one with the recycled pid: within one boot, the inode that the
-//! kernel has given it names one process for ever.
+//! The identity of a process, which distinguishes it from another process with a recycled pid: within one boot, the
+//! inode that the kernel gives a process is never reused.
 //!
-//! Where processes have no inodes (before Linux 6.9), pid and start time are all there is. The start time is told in
-//! ticks of 10 ms, and a pid could be recycled within one tick; so a process that cannot have been one of ours, because
-//! it neither leads a process group nor is in the recorded one, is refused even then.
+//! Where processes have no inodes (before Linux 6.9), only pid and start time are available. The start time is in ticks
+//! of 10 ms, and a pid could be recycled within one tick; so a process that cannot be one of ours, because it neither
+//! leads a process group nor is in the recorded one, is refused even if both match.
 //!
-//! Two of these are a matter of the reader's view. The boot id is a file, which containers mount another one over
-//! (systemd-nspawn, LXC), and which /proc does not have everywhere. The start time is shifted by the reader's time
-//! namespace (time_namespaces(7)). So a process of which only they differ may be the recorded one, and has to prove that
-//! by what it carries. It must, for inodes are counted anew at each boot.
+//! Boot id and start time depend on the reader. The boot id is a file, over which containers mount another one
+//! (systemd-nspawn, LXC), and which some /proc do not have. The start time is shifted by the reader's time namespace
+//! (time_namespaces(7)). So a process that differs only in these may be the recorded one, but must prove it by its
+//! environment, because inodes are counted from the beginning at each boot.
 
 use std::io;
 use std::sync::Arc;

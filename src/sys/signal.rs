@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Signals: a number that is known to be valid, and sending it.
+//! Signals: numbers that are known to be valid, and sending them.
 
 use std::fmt;
 use std::io;
@@ -25,8 +25,8 @@ pub struct Signal(i32);
 /// The highest signal number of Linux (`_NSIG`), which is `SIGRTMAX`.
 pub(super) const MAX_SIGNAL: i32 = 64;
 
-/// `SIGRTMIN` as programs that use glibc see it: the kernel's first two real-time signals, 32 and 33, are glibc's own
-/// (signal(7)).
+/// `SIGRTMIN` as programs that use glibc see it: glibc reserves the first two real-time signals of the kernel, 32 and
+/// 33 (signal(7)).
 const FIRST_REAL_TIME: i32 = 34;
 
 const NAMES: [(&str, i32); 31] = [
@@ -63,19 +63,19 @@ const NAMES: [(&str, i32); 31] = [
     ("SYS", libc::SIGSYS),
 ];
 
-/// Other names of the same signals (signal(7)): they are read and never written.
+/// Other names of the same signals (signal(7)): accepted, but never written.
 const ALIASES: [(&str, i32); 3] = [("IOT", libc::SIGIOT), ("CLD", libc::SIGCHLD), ("POLL", libc::SIGPOLL)];
 
 impl Signal {
-    /// By which most programs are asked to reload their configuration.
+    /// The usual signal to reload a configuration.
     pub const HUP: Signal = Signal(libc::SIGHUP);
-    /// The default stop signal of the original.
+    /// The default stop signal of the original (Consul).
     pub const INT: Signal = Signal(libc::SIGINT);
-    /// The one that cannot be ignored.
+    /// The signal that cannot be ignored.
     pub const KILL: Signal = Signal(libc::SIGKILL);
-    /// Lets a stopped process run, so that it can obey.
+    /// Continues a stopped process, so that it can handle other signals.
     pub(crate) const CONT: Signal = Signal(libc::SIGCONT);
-    /// It ends a process that does not handle it, and leaves a core.
+    /// Ends a process that does not handle it, with a core dump.
     pub(crate) const ABRT: Signal = Signal(libc::SIGABRT);
 
     /// The signal with this number, 1 to 64.
@@ -88,14 +88,14 @@ impl Signal {
         self.0
     }
 
-    /// The name under which a signal is stored: a real-time signal by its number, because earlier versions cannot read
-    /// its name.
+    /// The name under which a signal is stored. A real-time signal is stored by its number, because earlier versions
+    /// cannot read its name.
     pub(crate) fn stored_name(self) -> String {
         if self.0 >= FIRST_REAL_TIME { self.0.to_string() } else { self.to_string() }
     }
 }
 
-/// The name that is written in documents and messages, such as `SIGTERM` and `SIGRTMIN+3`; 32 and 33 have none.
+/// The name in documents and messages, such as `SIGTERM` and `SIGRTMIN+3`; 32 and 33 have none.
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match NAMES.iter().find(|(_, number)| *number == self.0) {
@@ -111,8 +111,8 @@ impl fmt::Display for Signal {
 impl FromStr for Signal {
     type Err = Error;
 
-    /// Parses a name with or without `SIG`, in any case, or a number from 1 to 64. Real-time signals are `SIGRTMIN`,
-    /// which is 34 as in glibc, `SIGRTMIN+1` and so on, and `SIGRTMAX`, which is 64, `SIGRTMAX-1` and so on.
+    /// Parses a name with or without `SIG`, in any case, or a number from 1 to 64. Real-time signals are `SIGRTMIN`
+    /// (34, as in glibc), `SIGRTMIN+1` and so on, and `SIGRTMAX` (64), `SIGRTMAX-1` and so on.
     fn from_str(text: &str) -> Result<Signal, Error> {
         if let Ok(number) = text.parse::<i32>() {
             return Signal::from_raw(number).ok_or_else(|| unknown(text));
@@ -142,8 +142,8 @@ fn unknown(text: &str) -> Error {
     Error::new(ErrorCode::InvalidConfig, format!("expected a signal like \"SIGTERM\" or 15, got \"{}\"", excerpt(text)))
 }
 
-/// Sends a signal to a process group by its id. Only where the kernel cannot do it through a pidfd, and only while the
-/// group's leader is known to be unreaped, so that the pid cannot have been recycled.
+/// Sends a signal to a process group by its id. Only for kernels that cannot do it through a pidfd, and only while the
+/// leader of the group is known not to be reaped, so that its pid cannot have been recycled.
 pub(crate) fn kill_group(leader: Pid, signal: Signal) -> io::Result<()> {
     if leader.as_raw() == 1 {
         return Err(io::Error::from_raw_os_error(libc::EPERM)); // kill(-1) means everybody
@@ -167,7 +167,8 @@ pub(crate) fn process_exists(pid: Pid) -> bool {
     check(i64::from(result)).map_or_else(|error| error.raw_os_error() != Some(libc::ESRCH), |_| true)
 }
 
-/// Sends a signal to a process by pid. Only where the kernel has no pidfds, to one that was just proven to be meant.
+/// Sends a signal to a process by pid. Only for kernels without pidfds, and only to a process whose identity was just
+/// proven.
 pub(crate) fn kill_process(pid: Pid, signal: Signal) -> io::Result<()> {
     // SAFETY: no pointers are passed; `Pid` is neither 0 nor negative.
     check(i64::from(unsafe { libc::kill(pid.as_raw(), signal.as_raw()) })).map(drop)

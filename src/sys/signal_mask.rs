@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The signals that the calling thread blocks, and what this process does at others.
+//! The signals that the calling thread blocks, and what this process does when it gets others.
 
 use std::cell::Cell;
 use std::io;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Waits of unit tests for what follows when a descriptor is closed.
+//! Waits in unit tests for what happens after a descriptor is closed.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Waiting for one process, never for "any child", and what its end looked like.
+//! Waiting for one process, never for "any child", and how it ended.
 
 use std::fmt;
 use std::io;
@@ -18,14 +18,14 @@ use super::signal::Signal;
 pub enum ExitStatus {
     /// It exited with this code, 0 to 255.
     Exited(i32),
-    /// A signal ended it.
+    /// A signal killed it.
     Signaled {
         /// The signal's number.
         signal: i32,
         /// Whether the kernel wrote a core dump.
         core_dumped: bool,
     },
-    /// It is gone, and the kernel does not tell how: the status went to another parent (before Linux 6.15).
+    /// It is gone, and the kernel does not report how it ended: another parent got the status (before Linux 6.15).
     Unknown,
 }
 
@@ -40,7 +40,7 @@ impl ExitStatus {
 }
 
 impl ExitStatus {
-    /// The way back from [`ExitStatus::from_wait_status`], where it is known.
+    /// The reverse of [`ExitStatus::from_wait_status`], if the status is known.
     pub(crate) fn to_wait_status(self) -> Option<i32> {
         match self {
             ExitStatus::Exited(code) => Some((code & 0xff) << 8),
@@ -82,42 +82,42 @@ pub(crate) enum Target<'fd> {
     Pid(Pid),
 }
 
-/// What waitid(2) says of a process.
+/// What waitid(2) reports about a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waited {
-    /// It still runs, or it is a zombie that is shown to its tracer alone (ptrace(2)).
+    /// It still runs, or it is a zombie that only its tracer can see (ptrace(2)).
     Running,
-    /// It has ended so.
+    /// It ended with this status.
     Ended(ExitStatus),
-    /// It is not our child, or another thread of the host has reaped it (ECHILD).
+    /// It is not a child of this process, or another thread of the host has reaped it (ECHILD).
     NotOurs,
 }
 
-/// Whether to take the zombie away or to leave it, so that its pid stays taken.
+/// Whether to reap the zombie, or to leave it so that its pid stays taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reap {
     Yes,
     No,
 }
 
-/// Asks for the end of one process without blocking.
+/// Checks without blocking whether one process has ended.
 pub(crate) fn try_wait(target: Target<'_>, reap: Reap) -> io::Result<Waited> {
-    // A process that this one traces is reported at each stop (CLD_TRAPPED), whatever was asked for, and with that the
-    // stop would be taken away from the thread that traces: so the end is peeked before it is taken.
+    // If this process traces the other one, waitid reports each of its stops (CLD_TRAPPED), whatever was requested, and
+    // consumes them, so that the tracing thread misses them. Therefore the end is peeked at before it is reaped.
     let seen = wait_with(target, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)?;
     if reap == Reap::Yes && matches!(seen, Waited::Ended(_)) {
-        // ECHILD: another thread of the host has reaped it meanwhile. It ended as it was seen to.
+        // ECHILD: another thread of the host has reaped it meanwhile. It ended as the peek has shown.
         wait_with(target, libc::WEXITED | libc::WNOHANG)?;
     }
     Ok(seen)
 }
 
-/// Reaps a child that is certain to end at once, and that this process does not trace.
+/// Reaps a child that is certain to end at once and that this process does not trace.
 pub(super) fn wait_blocking(target: Target<'_>) -> io::Result<Waited> {
     wait_with(target, libc::WEXITED)
 }
 
-/// Reaps a child that is certain to end at once, and sends no signal then.
+/// Reaps a child that is certain to end at once and that sends no signal when it does.
 pub(super) fn wait_for_clone(pid: Pid) -> io::Result<Waited> {
     wait_with(Target::Pid(pid), libc::WEXITED | libc::__WALL)
 }
@@ -147,7 +147,7 @@ fn wait_with(target: Target<'_>, options: i32) -> io::Result<Waited> {
         libc::CLD_EXITED => Waited::Ended(ExitStatus::Exited(value)),
         libc::CLD_KILLED => signaled(false),
         libc::CLD_DUMPED => signaled(true),
-        // Nothing to tell, or a stop of a process that this one traces.
+        // No state change, or a stop of a process that this one traces.
         _ => Waited::Running,
     })
 }

@@ -213,7 +213,7 @@ fn end_for_want_of_memory_is_told_from_another_sigkill() {
     };
     assert_eq!(["hungry", "web"].map(|id| value("oom_kills_total", id)), [Some(1.0), Some(0.0)], "{metrics}");
     assert!(value("memory_bytes", "web").is_some() && value("memory_bytes", "hungry").is_some(), "{metrics}");
-    assert!(hungry.hint.as_deref().is_some_and(|hint| hint.contains("want of memory")));
+    assert!(hungry.hint.as_deref().is_some_and(|hint| hint.contains("lack of memory")));
     assert_eq!((web.last_exit, web.last_exit_oom, web.hint), (Some(sigkill), Some(false), None));
     // One that is gone hides no other.
     let gone = hungry.cgroup.unwrap();

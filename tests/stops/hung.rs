@@ -33,7 +33,7 @@ fn a_process_that_cannot_be_read_to_its_end_makes_no_stop_untrue_and_is_passed_o
 
     agent.reload(&config(&["b", "c"]));
     a.process.wait();
-    agent.wait_for_log("cannot be read to its end: passed over");
+    agent.wait_for_log("does not return: the scan skips it");
     let status = agent.status_when(&scene, "a is gone", |status| !status.proxies.contains_key("a"));
     assert!(status.runs("b", b.pid) && status.runs("c", c.pid));
     // Who comes later does not wait at all for it.
@@ -45,7 +45,7 @@ fn a_process_that_cannot_be_read_to_its_end_makes_no_stop_untrue_and_is_passed_o
     assert!(agent.end().success(), "all were stopped");
     assert!(c.process.is_gone());
     let log = agent.log();
-    assert_eq!(log.matches("passed over").count(), 1, "{log}");
+    assert_eq!(log.matches("the scan skips it").count(), 1, "{log}");
     assert!(!log.contains("still running"), "{log}");
     assert!(log.contains("stuck in a file system, the user database or an exec: left behind"), "{log}");
     assert!(!stranger.process.is_gone());

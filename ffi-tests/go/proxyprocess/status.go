@@ -141,7 +141,7 @@ type Status struct {
 	// LastExitExpected tells that this end was expected: by a stop or a replacement, or by itself in a way that
 	// ProxyConfig.ExpectedExit names.
 	LastExitExpected bool
-	// LastExitOOM tells that the kernel has ended it for want of memory, or another process of the proxy before it. It is false
+	// LastExitOOM tells that the kernel killed it, or another process of the proxy before it, for lack of memory. It is false
 	// also where that is not counted: it is where the memory of its cgroup is controlled, as with ProxyConfig.Limits.
 	LastExitOOM bool
 	// LastStderr has the last lines that this process wrote to its standard error, at most 10 of them and at most 4096
@@ -199,7 +199,7 @@ type OtherGeneration struct {
 	LastExitBy EndedBy
 	// LastExitExpected tells that this end was expected, as that of Status.
 	LastExitExpected bool
-	// LastExitOOM tells that the kernel has ended it for want of memory, as that of Status.
+	// LastExitOOM tells that the kernel killed it for lack of memory, as that of Status.
 	LastExitOOM bool
 	// LastStderr has the last lines that this process wrote to its standard error, as that of Status.
 	LastStderr []string

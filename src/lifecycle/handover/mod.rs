@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The handover from one generation of a proxy to the next one that is started beside it: state x event -> actions. Pure, as
-//! the machine of one process is: there is one of these a process, and one handover an id above them.
+//! The handover from one generation of a proxy to the next one, which is started beside it: state x event -> actions.
+//! Pure, like the machine of one process: each process has a machine, and each id has one handover above them.
 //!
-//! At most two generations live. The current one is told to stop only once the next one is ready, or when both are to be
-//! gone. A next one that fails is started again by its own machine, with its own backoff, and the current one serves on.
+//! At most two generations are alive. The current one is stopped only when the next one is ready, or when both must
+//! end. A next one that fails is started again by its own machine, with its own backoff, while the current one keeps
+//! serving.
 
 /// What is being done about a second generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Whether a program seems to put itself into the background: it ends with 0 as soon as it is started, and a process of
-//! it that lives on is in the way of its successor. Pure.
+//! Whether a program seems to put itself into the background: it exits with code 0 right after its start, and a process
+//! that it left blocks the next one. Pure.
 
 use std::time::Duration;
 

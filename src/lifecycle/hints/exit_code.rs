@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the exit code of a shell or of another launcher says of the program that it was to run.
+//! What the exit code of a shell or another launcher says about the program that it should run.
 
 use crate::sys::signal::Signal;
 use crate::sys::wait::ExitStatus;

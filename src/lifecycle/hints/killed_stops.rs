@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Whether a program does not obey the signals of its stops: each of them ended by SIGKILL.
+//! Whether a program ignores the signals of its stops: each of them ended by SIGKILL.
 
 use crate::lifecycle::{StopAction, StopSettings};
 use crate::sys::signal::Signal;

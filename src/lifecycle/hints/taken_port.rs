@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Which addresses a program may mean that says that one is in use.
+//! Which addresses a program may mean when it reports an address in use.
 
 use std::borrow::Cow;
 use std::ffi::OsString;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a machine does when a caller has no patience any more: whatever is being ended, or is to be ended as soon as it is
-//! there, gets SIGKILL at once. What was not to be ended before is not touched.
+//! What a machine does when a caller cuts grace periods short: processes that are being ended, or will be as soon as
+//! they are started, get SIGKILL at once. Other processes are not touched.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The end of a grace that a caller asks for, with made-up instants.
+//! Cutting a grace period short, with made-up instants.
 
 use super::tests::{ASKED, GONE, LEFT, TOLD, World};
 use super::*;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The lifecycle of one process: state x event -> actions. Pure: it is told the time, and starts and signals nothing.
+//! The lifecycle of one process: state x event -> actions. Pure: the time is an argument, and it starts and signals
+//! nothing.
 //!
-//! What is wanted (up or down) is kept apart from what is (the phase). Replacing a process is being down with up
-//! wanted: the old one is stopped like any other, and the new one is started when the old is gone.
+//! The wanted state (up or down) is separate from the actual state (the phase). A replacement is the phase of stopping
+//! while up is wanted: the old process is stopped like any other, and the new one is started when the old one is gone.
 
 mod end_grace;
 mod phase;
@@ -21,16 +22,16 @@ use crate::deadline::after;
 use crate::defaults;
 use phase::{Cause, MachinePhase, Next, Retry, Wanted};
 
-/// One process from declaration to end.
+/// One process from its declaration to its end.
 #[derive(Debug)]
 pub(crate) struct Machine {
     phase: MachinePhase,
     wanted: Wanted,
     backoff: Backoff,
     failures: Failures,
-    /// There are zombies of the last process, which a start waits for until then.
+    /// There are zombies of the last process; a start waits for them until then.
     reap_until: Option<Instant>,
-    /// What is being ended, or is to be ended as soon as it is there, gets SIGKILL at once.
+    /// Processes that are being ended, or will be as soon as they are started, get SIGKILL at once.
     grace_ended: bool,
 }
 
@@ -62,7 +63,7 @@ impl Machine {
         }
     }
 
-    /// Whether nothing was asked for yet, or nothing is there.
+    /// Whether nothing was requested yet, or there is no process.
     pub(crate) fn is_idle(&self) -> bool {
         self.phase == MachinePhase::Idle
     }
@@ -72,7 +73,7 @@ impl Machine {
         matches!(self.phase, MachinePhase::Starting { .. })
     }
 
-    /// Whether a process of an earlier agent may be there, and is not known yet.
+    /// Whether a process of an earlier agent may exist but is not identified yet.
     pub(crate) fn awaits_adoption(&self) -> bool {
         matches!(self.phase, MachinePhase::Adopting { .. } | MachinePhase::Waiting { then: Retry::Adopt { .. }, .. })
     }
@@ -82,13 +83,13 @@ impl Machine {
         matches!(self.phase, MachinePhase::Running { .. } | MachinePhase::AwaitingReady { .. })
     }
 
-    /// Whether the process runs, and is not ready yet.
+    /// Whether the process runs and is not ready yet.
     pub(crate) fn awaits_ready(&self) -> bool {
         matches!(self.phase, MachinePhase::AwaitingReady { .. })
     }
 
-    /// Whether the process was not ready in time, or has not fed its watchdog, and is stopped: what follows is as after a
-    /// crash.
+    /// Whether the process is stopped because it was not ready in time or did not feed its watchdog; it is then handled
+    /// as after a crash.
     pub(crate) fn is_stopped_as_failed(&self) -> bool {
         matches!(
             self.phase,
@@ -116,17 +117,17 @@ impl Machine {
         matches!(self.phase, MachinePhase::Scanning { .. })
     }
 
-    /// Whether a start is due, and waits for zombies to be reaped.
+    /// Whether a start is due but waits for zombies to be reaped.
     pub(crate) fn awaits_reap(&self) -> bool {
         matches!(self.phase, MachinePhase::AwaitingReap { .. })
     }
 
-    /// Whether a start is due, and waits for its turn.
+    /// Whether a start is due but waits for its turn.
     pub(crate) fn awaits_turn(&self) -> bool {
         self.phase == MachinePhase::AwaitingTurn
     }
 
-    /// Whether its process has ended, and it is not started again by itself.
+    /// Whether its process ended and is not started again automatically.
     pub(crate) fn rests(&self) -> bool {
         matches!(self.phase, MachinePhase::Resting(_))
     }
@@ -186,7 +187,7 @@ impl Machine {
         }
     }
 
-    /// What makes the process end that ends now.
+    /// What is making the process end.
     pub(crate) fn ended_by(&self) -> EndedBy {
         match self.phase {
             MachinePhase::Stopping { cause: Cause::Asked, .. } => EndedBy::Stop,
@@ -196,7 +197,7 @@ impl Machine {
         }
     }
 
-    /// Since when the process runs, while it does.
+    /// Since when the process has been running, if it runs.
     pub(crate) fn running_since(&self) -> Option<Instant> {
         match self.phase {
             MachinePhase::Running { since } | MachinePhase::AwaitingReady { since, .. } => Some(since),
@@ -204,7 +205,7 @@ impl Machine {
         }
     }
 
-    /// Takes one event; `chance`, in `0.0..1.0`, decides within the jitter.
+    /// Takes one event; `chance`, in `0.0..1.0`, chooses within the jitter.
     pub(crate) fn on(
         &mut self,
         event: MachineEvent,
@@ -254,7 +255,7 @@ impl Machine {
         }
     }
 
-    /// What follows when the leader is gone and all that it left.
+    /// What happens after the leader and all processes that it left are gone.
     fn proceed(&mut self, cause: Cause, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         match cause {
             Cause::Ended { next } | Cause::NotReady { next } | Cause::Hung { next } if self.wanted == Wanted::Up => {
@@ -299,7 +300,7 @@ impl Machine {
             MachinePhase::Held { until, probe_at, .. } if now >= *until || now >= *probe_at => {
                 vec![MachineAction::ProbeHeld]
             }
-            // ORDER: also when it is too late: this thread may have stood still since it became ready.
+            // ORDER: also if it is too late: this thread may have been suspended since the process became ready.
             MachinePhase::AwaitingReady { until, probe_at, .. }
                 if until.iter().chain(probe_at.iter()).any(|due| now >= *due) =>
             {
@@ -331,13 +332,13 @@ impl Machine {
         vec![MachineAction::Spawn]
     }
 
-    /// The leader is gone, and of its group nothing is left.
+    /// The leader is gone, and its group is empty.
     fn scan_after_stop(&mut self, escalation: Escalation, cause: Cause) -> Vec<MachineAction> {
         self.phase = MachinePhase::Scanning { escalation, cause, probes: 0, unsignalled: None };
         vec![MachineAction::RemovePidFile, MachineAction::Scan]
     }
 
-    /// As [`Machine::scan_after_stop`], but it was not asked to end.
+    /// Like [`Machine::scan_after_stop`], but it was not asked to end.
     fn scan_after_exit(&mut self, cause: Cause, now: Instant, settings: Settings<'_>) -> Vec<MachineAction> {
         let (escalation, unsignalled) = (self.escalation(cause, now, settings), Some(cause));
         self.phase = MachinePhase::Scanning { escalation, cause, probes: 0, unsignalled };

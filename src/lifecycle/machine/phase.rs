@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a machine is doing, why its leader is gone, and what it tries again.
+//! What a machine is doing, why its leader is gone, and what it will try again.
 
 use std::time::{Duration, Instant};
 
@@ -84,7 +84,7 @@ pub(super) enum MachinePhase {
 /// What follows an end that was not asked for, once nothing is left of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Its successor has to wait so long.
+    /// Its successor must wait this long.
     Start(Duration),
     /// It is not started again; for its process has ended by itself, or else (not `by_exit`) for an error that was told.
     Rest { rest: Rest, by_exit: bool },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Restart policies of the machine: what completes, what is given up, and what ends that.
+//! Restart policies of the machine: what completes, what is given up, and what starts it again.
 
 use super::tests::{ASKED, GONE, LEFT, World};
 use super::*;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a machine does when something has happened to its process: it was started or adopted, or not; it has ended; and
-//! what was found of its group, of processes that left it, and of zombies.
+//! What a machine does after an event of its process: it was started or adopted, or not; it ended; and what was found
+//! of its group, of processes that left the group, and of zombies.
 
 use std::time::{Duration, Instant};
 

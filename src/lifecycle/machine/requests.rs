@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a machine does when it is asked for something: to start, to adopt, to replace or restart its process, to stop,
-//! or to follow new settings.
+//! What a machine does on request: start, adopt, replace or restart its process, stop it, or apply new settings.
 
 use std::time::Instant;
 

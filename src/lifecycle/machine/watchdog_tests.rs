@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the machine does about a process that does not feed its watchdog, and about one that asks for more time to stop.
+//! What the machine does with a process that does not feed its watchdog, and with one that requests more time to stop.
 
 use super::tests::{ASKED, GONE, KILLED, LEFT, World};
 use super::*;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What lives in the cgroups of a proxy of which no process leads here, and no record names one that lives: an earlier agent has
-//! left it.
+//! Processes that an earlier agent left in the cgroups of a proxy which has neither a leader here nor a record of a
+//! living process.
 //!
-//! A scan of processes knows what shows the process tag. What has cleared its environment is known by its cgroup alone, which is
-//! proof enough: only what a process of the proxy has started is in it, or what someone has moved there.
+//! A scan finds only processes that show the process tag. A process that has cleared its environment is known only by
+//! its cgroup. That is proof enough: a cgroup contains only what a process of the proxy has started, or what someone
+//! has moved there.
 
 use std::collections::HashSet;
 use std::io;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What is known of a process that may live, and why it was not adopted.
+//! What is known about a process that may be alive, and why it was not adopted.
 
 use crate::lifecycle::start_numbers::StartNumbers;
 use crate::store::{Record, RecordedEnd, RecordedNotifications, RecordedSocket};
 use crate::sys::pid::Pid;
 use crate::sys::process_identity::Identity;
 
-/// What is said of a process that may live.
+/// What identifies a process that may be alive.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Claim {
-    /// By a record of this data directory, with the token, the owner tag, the socket for notifications and the sockets of its
-    /// own that the process has.
+    /// A record of this data directory, with the token, the owner tag, the notification socket and the sockets that the
+    /// process has.
     Recorded {
         identity: Identity,
         token: Option<Box<str>>,
@@ -18,16 +18,16 @@ pub(crate) enum Claim {
         numbers: StartNumbers,
         notifications: Option<RecordedNotifications>,
         sockets: Box<[RecordedSocket]>,
-        /// Of one whose proxy rested since.
+        /// How it ended, if its proxy was not started again.
         ended: Option<Box<RecordedEnd>>,
     },
-    /// By a snapshot that is not this directory's: a record is written once it is proven.
+    /// A snapshot of another directory: a record is written once the process is proven.
     Snapshot { identity: Identity, owner_tag: Option<String>, numbers: StartNumbers },
-    /// By a pid alone: of a snapshot of Consul, or of a pid file whose record cannot be read. What the process
-    /// carries has to prove it.
+    /// Only a pid: from a Consul snapshot, or from a pid file whose record cannot be read. The environment of the
+    /// process must prove its identity.
     PidOnly {
         pid: Pid,
-        /// Whether it runs what is declared, as far as its command shows; else its record must not say so.
+        /// Whether it runs what is declared, as far as its command shows; otherwise its record must not say so.
         as_declared: bool,
     },
 }
@@ -40,12 +40,12 @@ impl Claim {
         }
     }
 
-    /// The group that the process is or was in.
+    /// The process group that the process is or was in.
     pub(crate) fn group(&self) -> Pid {
         self.identity().map_or(self.pid(), |identity| identity.group)
     }
 
-    /// The owner tag that the process has, where it is known.
+    /// The owner tag of the process, if it is known.
     pub(crate) fn owner_tag(&self) -> Option<&str> {
         match self {
             Claim::Recorded { owner_tag, .. } | Claim::Snapshot { owner_tag, .. } => owner_tag.as_deref(),
@@ -53,7 +53,7 @@ impl Claim {
         }
     }
 
-    /// The token that the process has, where its record says it.
+    /// The token of the process, if its record contains it.
     pub(crate) fn token(&self) -> Option<&str> {
         match self {
             Claim::Recorded { token, .. } => token.as_deref(),
@@ -69,7 +69,7 @@ impl Claim {
         }
     }
 
-    /// What is known of its notifications.
+    /// What is known about its notifications.
     pub(crate) fn notifications(&self) -> Option<RecordedNotifications> {
         match self {
             Claim::Recorded { notifications, .. } => *notifications,
@@ -77,7 +77,7 @@ impl Claim {
         }
     }
 
-    /// The sockets of `listen` that the process has, where they are known.
+    /// The sockets of `listen` that the process has, if they are known.
     pub(crate) fn sockets(&self) -> &[RecordedSocket] {
         match self {
             Claim::Recorded { sockets, .. } => sockets,
@@ -85,7 +85,7 @@ impl Claim {
         }
     }
 
-    /// How the process has ended, where an earlier agent has recorded it.
+    /// How the process ended, if an earlier agent recorded it.
     pub(crate) fn ended(&self) -> Option<RecordedEnd> {
         match self {
             Claim::Recorded { ended, .. } => ended.as_deref().copied(),
@@ -93,7 +93,7 @@ impl Claim {
         }
     }
 
-    /// More than the pid, where it is known.
+    /// More than the pid, if it is known.
     pub(crate) fn identity(&self) -> Option<&Identity> {
         match self {
             Claim::Recorded { identity, .. } | Claim::Snapshot { identity, .. } => Some(identity),
@@ -103,7 +103,7 @@ impl Claim {
 }
 
 impl Record {
-    /// What the record says of its process.
+    /// What the record says about its process.
     pub(crate) fn into_claim(self) -> Claim {
         let Record { identity, token, owner_tag, numbers, notifications, sockets, ended, .. } = self;
         let (token, sockets, ended) = (token.map(String::into), sockets.into(), ended.map(Box::new));
@@ -118,15 +118,15 @@ pub(crate) struct Refusal {
     pub(crate) verdict: Verdict,
 }
 
-/// What a claim that is refused says of the process that was claimed.
+/// What a refused claim says about the claimed process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It has ended.
     Ended,
-    /// The process that has its pid is not proven to be it, and so it counts as gone.
+    /// The process with this pid is not proven to be the claimed one, which therefore counts as gone.
     Unproven,
-    /// Another agent supervises it: it is none of ours, nor is what it has left.
+    /// Another agent supervises it: neither it nor the processes that it left belong to this agent.
     Supervised,
-    /// It may live, and must be neither doubled nor signalled.
+    /// It may be alive, and must be neither started a second time nor signalled.
     Unknown,
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What is left of the group of a process that ended while no agent was there to end it.
+//! Processes that are left in the group of a process which ended while no agent was running.
 //!
-//! Its leader is gone, and with it what the record could prove. But the members inherited what no stranger has: the id
-//! and the secret token in their environment, or, of programs that clear theirs, the logs, open for writing.
+//! The leader is gone, and with it the proof in its record. But the group members inherited what no other process has:
+//! the id and the secret token in their environment or, if a program clears its environment, the logs, open for
+//! writing.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -20,7 +21,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// How long to wait before the next scan.
 pub(super) const PAUSE: Duration = Duration::from_millis(2);
 
-/// Kills what is left of the group of a process that is gone, and returns when it is gone as well.
+/// Kills the processes that are left in the group of a process that is gone, and returns when they are gone as well.
 ///
 /// A crash is not a stop: what is left is in the way of the successor, and had no grace period to come.
 ///

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Adoption: proving that a recorded process is the one that lives now. On any doubt it is refused, and why is said.
+//! Adoption: proving that a recorded process is the one that is alive now. In doubt it is refused, with the reason.
 
 pub(crate) mod cgroup_leftovers;
 pub(crate) mod claim;
@@ -32,14 +32,15 @@ pub(crate) struct Proven {
     pub(crate) process: Process,
     /// Whether its pid file could be written.
     pub(crate) written: Result<()>,
-    /// More than was claimed, if that was a pid alone.
+    /// More than was claimed, if the claim had only a pid.
     pub(crate) known: Option<Box<Claim>>,
 }
 
-/// Proves a claim. If the process is gone, so is, when this returns, what it left of its group; unless that is declared to
-/// have time: then it gets the stop signal first, with what is found outside of the group.
+/// Proves a claim. If the process is gone, the processes that it left in its group are gone too when this returns,
+/// unless the declaration gives them time: then they get the stop signal first, together with processes outside of the
+/// group.
 pub(crate) fn prove(spec: &Spec, claim: &Claim) -> Proof<Proven> {
-    // Also when the process is gone: what it left is not ours to end.
+    // Also if the process is gone: the processes that it left do not belong to this agent.
     let starter = other_agent::starter(claim.pid(), claim.owner_tag(), &spec.context.owner_tag);
     if let Some(reason) = starter.map_err(|error| undecided(claim.pid(), "look for the agent", &error))? {
         return Err(supervised(reason));
@@ -57,16 +58,16 @@ pub(crate) fn prove(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     }
 }
 
-/// Ends what the process of a claim, which is gone, has left of its group.
+/// Ends the processes that a claimed process, which is gone, left in its group.
 ///
 /// # Errors
-/// What is still there, or why that cannot be known.
+/// What is still there, or why that cannot be determined.
 pub(crate) fn end_leftovers(spec: &Spec, claim: &Claim) -> std::result::Result<(), String> {
     let own = &spec.context.owner_tag;
     let owner_tag = claim.owner_tag().map_or(KnownOwner::OwnOrNone(own), KnownOwner::Known);
     let marks = marks(spec, claim, owner_tag).map_err(|error| format!("look for the logs: {error}"))?;
     if claim.identity().is_none() {
-        // Its token may be known of no process any more.
+        // Perhaps no process has its token any more.
         group_leftovers::end(
             claim.group(),
             &KnownTag { token: None, owner_tag: KnownOwner::Known(own), ..marks.clone() },
@@ -75,7 +76,7 @@ pub(crate) fn end_leftovers(spec: &Spec, claim: &Claim) -> std::result::Result<(
     group_leftovers::end(claim.group(), &marks)
 }
 
-/// What the processes of a claim have.
+/// What identifies the processes of a claim.
 fn marks<'a>(spec: &'a Spec, claim: &'a Claim, owner_tag: KnownOwner<'a>) -> io::Result<KnownTag<'a>> {
     let token = match claim {
         Claim::Recorded { token, .. } => token.as_deref(),
@@ -104,13 +105,13 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     let unreadable = |error| unknown(format!("read /proc/{pid}/stat: {error}"));
     let Some(stat) = stat::read(pid.as_raw()).map_err(unreadable)? else { return Err(missing(claim, &boot)) };
     let now = Identity::seen(pid, &stat, boot.clone(), inode);
-    // Of one that is known by its pid alone nothing says that it leads in place of another one.
+    // If only its pid is known, nothing shows that it leads in place of another process.
     let alone = Identity { group: pid, ..now.clone() };
     match claim.identity().unwrap_or(&alone).presence(&boot, &stat, inode).map_err(unreadable)? {
         Presence::Alive if claim.identity().is_none() => prove_by_marks(spec, claim, None)?,
         Presence::Alive => {}
         Presence::Doubtful(how) => prove_by_marks(spec, claim, Some(how))?,
-        // Of a pid alone it is not known which process has ended.
+        // If only a pid is known, it is not known which process ended.
         Presence::Ended(how) if !matches!(claim, Claim::PidOnly { .. }) => return Err(ended(&how)),
         Presence::Ended(reason) | Presence::Another(reason) => return Err(unproven(reason)),
         Presence::Absent(reason) => return Err(Refusal { reason, verdict: Verdict::Ended }),
@@ -132,13 +133,13 @@ fn prove_leader(spec: &Spec, claim: &Claim) -> Proof<Proven> {
     }
     fail::point("adopt:proven");
     record(spec, claim, (owner_tag, numbers), &now).map_err(|error| unknown(error.to_string()))?;
-    // An agent that was killed may have left it without its pid file, or with that of its predecessor.
+    // An agent that was killed may have left it without its pid file, or with that of the previous process.
     let written = spec.write_pid_file(pid);
     fail::point("adopt:written-down");
     Ok(Proven { process: Process { pid, pidfd, identity: Some(Box::new(now)) }, written, known })
 }
 
-/// Whether a process is of the user that the declaration names: the owner tag is no secret, and others can set it.
+/// Whether a process runs as the user that the declaration names: the owner tag is not secret, and others can set it.
 fn runs_as_declared_user(spec: &Spec, pid: Pid) -> io::Result<bool> {
     let owner = std::fs::metadata(format!("/proc/{pid}"))?.uid();
     match spec.look_up_uid() {
@@ -147,7 +148,7 @@ fn runs_as_declared_user(spec: &Spec, pid: Pid) -> io::Result<bool> {
     }
 }
 
-/// What a process that was known by its pid alone says of itself.
+/// What a process says about itself that was known only by its pid.
 fn learn(spec: &Spec, identity: &Identity) -> io::Result<Claim> {
     let identity = identity.clone();
     let Shown { token, owner_tag, numbers } = Shown::by(identity.pid.as_raw())?;
@@ -168,10 +169,10 @@ fn record(
     recorded.owner_tag = owner_tag.or(recorded.owner_tag);
     match claim {
         Claim::Recorded { identity: recorded, .. } if recorded == identity => return Ok(()),
-        // Another boot id or start time is seen now than by the agent that recorded it.
+        // The present boot id or start time differs from the ones that the earlier agent recorded.
         Claim::Recorded { .. } => {
             if let Err(error) = data_dir.update_identity(spec.place, &spec.id, identity) {
-                // The record as it is still leads to the process.
+                // The unchanged record still identifies the process.
                 spec.context.log.about(Level::Warn, &spec.id, format_args!("{error}"));
             }
             return Ok(());
@@ -202,7 +203,7 @@ fn not_opened(claim: &Claim, boot: &str, error: &io::Error) -> Refusal {
     }
 }
 
-/// The usual end of a process whose agent was away: nothing is wrong with what was recorded.
+/// The usual end of a process while no agent was running: nothing is wrong with the record.
 fn ended(how: &str) -> Refusal {
     Refusal { reason: format!("ended while no agent was there: {how}"), verdict: Verdict::Ended }
 }
@@ -219,7 +220,7 @@ fn unknown(reason: String) -> Refusal {
     Refusal { reason, verdict: Verdict::Unknown }
 }
 
-/// What is to be said when no process has the pid of a claim.
+/// What to report if no process has the pid of a claim.
 fn missing(claim: &Claim, boot: &str) -> Refusal {
     match claim.identity().map(|identity| identity.missing(boot)) {
         Some(Presence::Absent(reason)) => Refusal { reason, verdict: Verdict::Ended },
@@ -231,7 +232,7 @@ fn thread(pid: Pid) -> Refusal {
     unproven(format!("pid {pid} is a thread"))
 }
 
-/// Whatever is written anywhere: a proxy is neither the agent itself nor the first process of all.
+/// Whatever a file says: a proxy is neither the agent itself nor the init process.
 fn cannot_be_ours(pid: Pid) -> Proof<()> {
     let who = match pid {
         own if own == own_pid() => "this process",
@@ -241,28 +242,29 @@ fn cannot_be_ours(pid: Pid) -> Proof<()> {
     Err(unproven(format!("pid {pid} is {who}")))
 }
 
-/// What is to be said of a process that cannot be read.
+/// What to report about a process that cannot be read.
 fn undecided(pid: Pid, what: &str, error: &io::Error) -> Refusal {
     match error.raw_os_error() {
         Some(libc::ENOENT | libc::ESRCH) => ended(&format!("no process has pid {pid}")),
-        // Another user's: ours runs as ourselves, unless we are root and then may read it.
+        // It belongs to another user: a process of ours runs as the agent's user, unless that is root, who may read all
+        // processes.
         Some(libc::EACCES | libc::EPERM) => unproven(format!("pid {pid} is another user's")),
         _ => unknown(format!("{what} of {pid}: {error}")),
     }
 }
 
-/// Where pid and inode, or a pid alone, do not say enough: the process carries id, token and owner tag in its environment, or
-/// writes its logs, which no other process has or does. `doubt`: what else there is against it.
+/// For a process that pid and inode, or only a pid, do not identify sufficiently: it must have id, token and owner tag
+/// in its environment, or write to its logs, which no other process does. `doubt`: what else speaks against it.
 fn prove_by_marks(spec: &Spec, claim: &Claim, doubt: Option<String>) -> Proof<()> {
     let pid = claim.pid();
-    // Whose it is, if it has another owner tag, is asked later.
+    // Another owner tag is examined later.
     let owner_tag = claim.owner_tag().map_or(KnownOwner::Any, KnownOwner::Known);
     let marks = marks(spec, claim, owner_tag).map_err(|error| undecided(pid, "look for the logs", &error))?;
     let unreadable = |error| undecided(pid, "read environment and descriptors", &error);
     let of_directory = claim.identity().is_none() && runs_as_declared_user(spec, pid).map_err(unreadable)?;
-    // The declared token may have changed since, or the token not be known at all.
+    // The declared token may have changed since, or the token may be unknown.
     let own = KnownTag { token: None, owner_tag: KnownOwner::Known(&spec.context.owner_tag), ..marks.clone() };
-    // What is in its cgroup is of the proxy, whatever it shows, and may show nothing.
+    // A process in the proxy's cgroup belongs to the proxy, whatever its environment shows.
     let is_member = || spec.context.cgroups.as_ref().is_some_and(|all| all.of_adopted(&spec.id, pid).is_some());
     if is_member()
         || marks.are_on(pid.as_raw()).map_err(unreadable)?

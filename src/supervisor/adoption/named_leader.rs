@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Proving that a process which a proxy names as its leader (`MAINPID=` of sd_notify(3)) is of the proxy.
+//! Proving that a process belongs to the proxy that names it as its leader (`MAINPID=` of sd_notify(3)).
 
 use std::io;
 use std::os::fd::AsFd;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Comparing a process without a record with a declaration, by its command line and environment.
 //!
-//! Those of Consul are described by its snapshot, with their whole environment, which does not say what of that was
-//! declared. So a variable that is declared now must be there, and any other may be.
+//! Consul's snapshots describe processes with their whole environment and do not say which variables were declared. So
+//! each declared variable must be there, and further variables are ignored.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The commands that are run for a process while its lifecycle waits for something: started by a spawner, awaited by the
-//! reaper, and killed with their group when their result is not wanted any more.
+//! The commands that run for a process while its lifecycle waits for their result: a spawner starts them, the reaper
+//! waits for them, and they are killed with their group when the result is not needed any more.
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};

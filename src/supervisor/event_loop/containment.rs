@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a process has left in its cgroup, and the end of all of that at once; and in which one the next process begins.
+//! Processes that were left in a cgroup, killing all of them at once, and the choice of the cgroup for the next
+//! process.
 
 use std::io;
 use std::path::Path;
@@ -88,7 +89,7 @@ impl Supervised {
         }
     }
 
-    /// Whether all that can be left of its processes is in their cgroup: no scan is needed to find it.
+    /// Whether all processes that can be left of it are in its cgroup, so that no scan is needed to find them.
     pub(super) fn is_contained(&self) -> bool {
         self.cgroup().is_some() && !self.rare.unscanned_outside
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The event loop's side of the spawners' jobs: one at a time for each process, and what follows from each result.
+//! The event loop's side of the spawners' jobs: one at a time for each process, and what each result causes.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -262,7 +262,7 @@ impl EventLoop {
         self.timers.arm(at, key);
     }
 
-    /// Those who wait for a process to be gone whose grace was ended wait no longer than for one that was sent SIGKILL.
+    /// After the grace period was cut short, callers wait no longer for the process to be gone than after a SIGKILL.
     pub(crate) fn shorten_wait_for_job(&mut self, key: ProcessKey) {
         let Some(supervised) = self.slots.get_mut(&key).filter(|it| it.machine.is_grace_ended()) else { return };
         let at = Instant::now() + defaults::KILL_PATIENCE;

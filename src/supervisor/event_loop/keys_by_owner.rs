@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The keys of all supervised processes, by owner: a request of one owner must not take as long as all
-//! other owners have processes.
+//! The keys of all supervised processes, by owner: the time for a request of one owner must not depend on how many
+//! processes all other owners have.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

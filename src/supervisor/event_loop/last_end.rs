@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What is told of the last end of a process of a proxy: one value, which the other generation of a handover takes over.
+//! What is reported about the last end of a process of a proxy: one value, which a handover passes to the other
+//! generation.
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ pub(crate) struct LastEnd {
     pub(crate) by: Option<EndedBy>,
     /// Whether that was a stop, or a way in which the declaration has it end by itself.
     pub(crate) expected: Option<bool>,
-    /// Whether the kernel has ended it for want of memory; absent where that is not counted, or it did not end by SIGKILL.
+    /// Whether the kernel killed it for lack of memory; absent if that is not counted, or it did not end by SIGKILL.
     pub(crate) oom: Option<bool>,
     /// The other generation of a handover, if it is an end of that one.
     of_other: Option<ProcessKey>,
@@ -58,7 +59,7 @@ impl LastEnd {
         LastEnd { exit: Some(exit), by: Some(by), expected: Some(expected), killed_stops, ..LastEnd::NONE.clone() }
     }
 
-    /// The same, which the kernel has made for want of memory, if that is known.
+    /// The same, as a kill by the kernel for lack of memory, if that is known.
     pub(crate) fn for_memory(self, oom: Option<bool>) -> LastEnd {
         LastEnd { oom, ..self }
     }
@@ -112,7 +113,7 @@ impl LastEnd {
     pub(crate) fn hint_of_exit(&self) -> Option<String> {
         if self.oom == Some(true) {
             return Some(
-                "the kernel has ended it, or another process of it, for want of memory: limits.memory_max, or what there is, is too little"
+                "the kernel killed it, or another process of the proxy, for lack of memory: limits.memory_max or the memory of the machine is too small"
                     .to_owned(),
             );
         }

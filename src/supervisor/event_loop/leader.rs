@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The leader of the processes of a slot, and by what those are known.
+//! The leader of the processes of a slot, and what identifies those processes.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A proxy names another one of its processes as the leader (`MAINPID=` of sd_notify(3)): that is proven by a spawner, and
-//! takes the place of the one that led. The end of that is no end of the proxy then, nor while the proof is being made.
+//! A proxy names another of its processes as the leader (`MAINPID=` of sd_notify(3)). A spawner verifies that process,
+//! and it replaces the earlier leader. The end of the earlier leader is then no end of the proxy, also during the
+//! verification.
 
 use super::EventLoop;
 use super::leader::LeaderChange;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Keeping the limits of a cgroup as they are declared, and telling an end for want of memory from another one.
+//! Keeping the limits of a cgroup as declared, and detecting a kill for lack of memory.
 
 use std::time::Instant;
 
@@ -81,7 +81,7 @@ impl Supervised {
         retry_at
     }
 
-    /// Takes note of how many had been ended for want of memory before its process was there.
+    /// Notes how many processes the kernel had killed for lack of memory before this process was there.
     pub(super) fn note_oom_kills(&mut self, count: u64) {
         if self.rare.oom_kills != count {
             self.rare.oom_kills = count;
@@ -91,7 +91,7 @@ impl Supervised {
         }
     }
 
-    /// Whether it was the kernel that has ended its process so, for want of memory, or another process of it before.
+    /// Whether the kernel killed the process for lack of memory, or another process of the proxy before it.
     pub(super) fn was_ended_for_memory(&self, exit: ExitStatus) -> Option<bool> {
         let was_killed = matches!(exit, ExitStatus::Signaled { signal: libc::SIGKILL, .. });
         let cgroup = self.cgroup().filter(|_| was_killed);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Gives events to the machines of processes and carries out the actions that they answer.
+//! Passes events to the machines of processes and carries out the actions that they return.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The limits of a cgroup that a process does not have.
+//! The cgroup limits that a process does not have.
 
 use std::time::Instant;
 

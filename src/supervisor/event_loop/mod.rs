@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The event loop of the supervisor thread: takes messages, exits of processes and timers, gives them to the machines, and
-//! has their actions carried out.
+//! The event loop of the supervisor thread: takes messages, exits of processes and timers, passes them to the machines,
+//! and carries out their actions.
 //!
 //! It never blocks on a disk, on an exec or on a slow process, and starts nothing itself.
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the event loop does about the notifications of a process: has them read, and follows what they say.
+//! The event loop's handling of the notifications of a process: has them read, and acts on them.
 
 use std::os::fd::OwnedFd;
 use std::time::Instant;
@@ -81,7 +81,7 @@ impl EventLoop {
         false
     }
 
-    /// The same for all that has come; false while some of it cannot be read.
+    /// The same for everything that has arrived; false while some of it cannot be read.
     pub(super) fn read_all_notifications(&mut self, key: ProcessKey) -> bool {
         loop {
             let was_all = self.read_notifications(key);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Takes note of the end of a process: what made it end, and what it said last.
+//! Notes the end of a process: what made it end, and its last lines of output.
 //!
-//! A spawner reads the lines, for a file system may hang: as part of the job that follows each end, so that it is known
-//! where the output of the next process begins.
+//! A spawner reads the lines, because a file system may hang. It does so in the job that follows each end, so that it
+//! is known where the output of the next process begins.
 
 use std::time::{Duration, Instant, SystemTime};
 

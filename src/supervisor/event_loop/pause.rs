@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A proxy that is declared and not to run: its processes are stopped as those of one that is removed, and its slot stays.
+//! A proxy that is declared but must not run: its processes are stopped like those of a removed proxy, and its slot
+//! stays.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What failed and is tried again later: files that could not be written or removed, signals that could not be sent. A
-//! pid file that names a dead process would be wrong for as long as the next one runs.
+//! stale pid file, for example, would stay wrong for as long as the next process runs.
 
 use std::sync::Arc;
 use std::time::Instant;

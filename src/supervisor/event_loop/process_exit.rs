@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! From the report that a process may have ended to its exit event and what follows.
+//! From the report that a process may have ended to its exit event, and what that causes.
 
 use super::EventLoop;
 use super::supervised::Supervised;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What few of the supervised processes have at a time: allocated while there is any of it.
+//! State that few supervised processes have at a time: allocated only while there is any.
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
@@ -47,7 +47,8 @@ pub(crate) struct RareFields {
     pub(crate) cgroup_killed: bool,
     /// Whether it was claimed with another process of its proxy: what lives in the cgroups of that may be of either.
     pub(crate) claimed_in_pair: bool,
-    /// How many processes of its cgroup had been ended for want of memory when its process was started or adopted.
+    /// How many processes of its cgroup the kernel had killed for lack of memory when its process was started or
+    /// adopted.
     pub(crate) oom_kills: u64,
     /// The limits that its process does not have, and should.
     pub(crate) limits: Option<Box<MissingLimits>>,

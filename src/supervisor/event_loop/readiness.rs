@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the event loop does about the readiness of a process: asks for it, and says what came of it.
+//! The event loop's handling of the readiness of a process: has it checked, and reports the result.
 
 use std::time::Instant;
 

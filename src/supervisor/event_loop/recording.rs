@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the record of a process says of it that its declaration does not.
+//! What the record of a process contains besides its declaration.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the event loop does about the reload of a proxy: sends its signal, and follows what the process says of it.
+//! The event loop's handling of the reload of a proxy: sends its signal, and follows what the process reports.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Noting what failed, and doing it again later.
+//! Noting what failed, and trying it again later.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The end of a process that is not started again: how its declaration judges it, what its record and its status say.
+//! The end of a process that is not started again: how its declaration judges it, and what its record and status
+//! report.
 
 use super::EventLoop;
 use super::last_end::LastEnd;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a scan has found of a process that is gone, what follows from that, and what the log and a stop say of it.
+//! What a scan found after a process was gone, and what that means for the proxy, the log and a stop.
 
 use std::time::Duration;
 

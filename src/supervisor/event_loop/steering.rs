@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the event loop does when a user steers one proxy: restart, signals, and waits for a state.
+//! What the event loop does when a user controls one proxy: restart, signals, and waits for a state.
 
 use super::EventLoop;
 use super::supervised::Supervised;

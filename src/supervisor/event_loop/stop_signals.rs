@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Sends the signals of a stop: to the leader or its group, and to what left that.
+//! Sends the signals of a stop: to the leader or its group, and to processes that left the group.
 
 use std::io;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the event loop does about the descriptors that a process hands over to be kept.
+//! The event loop's handling of descriptors that a process stores.
 
 use std::os::fd::OwnedFd;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! One supervised process: its machine, its declaration, what is known of it, and the callers that wait for it.
+//! One supervised process: its machine, its declaration, what is known about it, and the callers that wait for it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the event loop does about the watchdog of a process: has it count while the process is ready, checks it, and has a
+//! The event loop's handling of the watchdog of a process: it runs while the process is ready, is checked, and has a
 //! process ended that was silent for too long.
 
 use std::time::{Duration, Instant};

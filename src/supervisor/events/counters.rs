@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::occurrence::{ProxyOccurrence, SnapshotOccurrence};
 use crate::sys::wait::ExitStatus;
 
-/// Upper bounds of the histograms of times, in milliseconds; what took longer is beyond the last.
+/// Upper bounds of the time histograms, in milliseconds; longer times are in the last bucket.
 pub(crate) const BOUNDS_MS: [u64; 12] = [1, 5, 10, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000];
 
-/// One number that only grows.
+/// A counter.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -24,10 +24,10 @@ impl Counter {
     }
 }
 
-/// How long something took, each time.
+/// A histogram of times.
 #[derive(Debug, Default)]
 pub(crate) struct TimeHistogram {
-    /// By bound, each without those of the bounds before it, and what took longer.
+    /// Per bucket, not cumulative; the last one has what exceeds all bounds.
     pub(crate) counts: [Counter; BOUNDS_MS.len() + 1],
     sum_us: Counter,
 }
@@ -45,7 +45,7 @@ impl TimeHistogram {
     }
 }
 
-/// Exits that were expected, or were not.
+/// Exits that were expected, or exits that were not.
 #[derive(Debug, Default)]
 pub(crate) struct ExitCounters {
     /// With code 0.
@@ -56,7 +56,7 @@ pub(crate) struct ExitCounters {
     pub(crate) unknown: Counter,
 }
 
-/// All that is counted.
+/// All counters.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) starts: Counter,
@@ -71,7 +71,7 @@ pub(crate) struct Counters {
     pub(crate) handovers: Counter,
     pub(crate) snapshots_written: Counter,
     pub(crate) snapshot_failures: Counter,
-    /// Of logs with a limit, also what went to their older files.
+    /// From logs with a limit, including what was moved to their older files.
     pub(crate) log_bytes_cut: Counter,
     /// Until the program was executed.
     pub(crate) start_times: TimeHistogram,
@@ -126,7 +126,7 @@ impl Counters {
         }
     }
 
-    /// The next process of a proxy has taken the place of the one before.
+    /// The next process of a proxy took the place of the previous one.
     pub(crate) fn count_handover(&self) {
         self.handovers.add(1);
     }

@@ -23,11 +23,12 @@ use crate::feed::{Entry, Feed, Reader};
 use crate::lifecycle::generation::Generation;
 use crate::sys::wait::ExitStatus;
 
-/// Something that happened to a proxy or to the snapshot.
+/// An event: something that happened to a proxy or to the snapshot.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
-    /// Counts up by one with every event of this manager or daemon. A gap has the number of the last event it covers.
+    /// Increases by one with each event of this manager or daemon. A gap has the number of the last event that it
+    /// covers.
     pub number: u64,
     /// When it happened.
     pub at: SystemTime,
@@ -35,9 +36,9 @@ pub struct Event {
     pub id: Option<Arc<str>>,
     /// What happened.
     pub kind: EventKind,
-    /// Which start of the proxy the process comes from that it happened to: see
-    /// [`ProxyStatus::generation`](crate::ProxyStatus::generation). Only of the kinds `Started`, `Adopted`, `Ready`,
-    /// `NotReady`, `WatchdogExpired`, `Stopping` and `Exited`, and where it is known.
+    /// The generation of the process that the event is about: see
+    /// [`ProxyStatus::generation`](crate::ProxyStatus::generation). Present only for the kinds `Started`, `Adopted`,
+    /// `Ready`, `NotReady`, `WatchdogExpired`, `Stopping` and `Exited`, and only if it is known.
     pub generation: Option<u64>,
 }
 
@@ -45,27 +46,27 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// The proxy runs.
+    /// The proxy was started.
     Started {
-        /// The pid of its process; absent for kinds that have none.
+        /// The pid of its process; absent for kinds without a process.
         pid: Option<u32>,
     },
-    /// A process could not be started; it is tried again.
+    /// A process could not be started; the start is tried again.
     StartFailed {
         /// Why.
         error: String,
     },
-    /// A process of an earlier agent is supervised from now on.
+    /// A process of an earlier agent was adopted and is supervised from now on.
     Adopted {
         /// Its pid.
         pid: u32,
     },
-    /// A recorded process, or one of which it is not known whether there is one, was not adopted.
+    /// A recorded process, or a process of unknown existence, was not adopted.
     AdoptionRefused {
-        /// Why: it ended while no agent was there, its pid was recycled, or it cannot be known now.
+        /// Why: it ended while no agent was running, its pid was recycled, or this cannot be determined now.
         reason: String,
     },
-    /// The process has ended.
+    /// The process ended.
     Exited {
         /// Its pid.
         pid: u32,
@@ -74,21 +75,22 @@ pub enum EventKind {
     },
     /// The next start is due later.
     Waiting {
-        /// How much later.
+        /// The time until the next start.
         wait: Duration,
     },
-    /// The process is ready, as its declaration says when, or again after a reload that it has announced (sd_notify(3)).
-    /// There is none for one that is ready once it is started, nor after an adoption for one that reports by itself.
+    /// The process is ready by the check that its declaration names, or ready again after a reload that it announced
+    /// (sd_notify(3)). Not published for a process that is ready once it is started, nor after an adoption of one that
+    /// reports its readiness itself.
     Ready,
-    /// The process was not ready within its start timeout: it is stopped, and started again as after a crash.
+    /// The process was not ready within its start timeout: it is stopped and started again as after a crash.
     NotReady {
-        /// What was awaited, and why it was not so.
+        /// What was awaited, and why it failed.
         reason: String,
     },
-    /// The process has not fed its watchdog in time, or asked to be treated so: it gets SIGABRT, and is started again as after
-    /// a crash.
+    /// The process did not feed its watchdog in time, or sent `WATCHDOG=trigger`: it gets SIGABRT and is started again
+    /// as after a crash.
     WatchdogExpired {
-        /// For how long it was silent.
+        /// How long it was silent, or the reason that it gave.
         reason: String,
     },
     /// The process was asked to end.
@@ -96,33 +98,35 @@ pub enum EventKind {
         /// Its pid.
         pid: Option<u32>,
     },
-    /// The process is gone, as was wanted.
+    /// The process was stopped on request and is gone.
     Stopped,
-    /// The process has ended as it may, and the proxy is not started again as its [`RestartWhen`](crate::RestartWhen) says. The
-    /// next agent tells so again.
+    /// The process ended as expected, and its [`RestartWhen`](crate::RestartWhen) does not restart it. The next agent
+    /// publishes this event again.
     Completed {
         /// How it ended.
         status: ExitStatus,
     },
-    /// The proxy cannot be started as it is declared, or may not be; or it has failed and is not started again, as its
-    /// [`RestartSettings`](crate::RestartSettings) say.
+    /// The proxy cannot or may not be started as declared; or it failed, and its
+    /// [`RestartSettings`](crate::RestartSettings) do not start it again.
     Failed {
         /// Why.
         error: String,
     },
-    /// Its process is gone, and others live that it may have left. They are not proven to be its own, and not signalled.
+    /// The process is gone, but processes are alive that it may have left. They are not proven to belong to the proxy
+    /// and were not signalled.
     Unproven {
-        /// Their pids and programs, and why each may be of it: [`ProxyStatus::unproven`](crate::ProxyStatus::unproven).
+        /// Their pids and programs, and why each may belong to the proxy:
+        /// [`ProxyStatus::unproven`](crate::ProxyStatus::unproven).
         processes: String,
     },
     /// The snapshot was written.
     SnapshotWritten,
-    /// The snapshot could not be written, or it, or a process record or pid file, could not be read.
+    /// The snapshot could not be written; or the snapshot, a process record or a pid file could not be read.
     SnapshotFailed {
         /// Why.
         error: String,
     },
-    /// The reader fell behind, and this many events are lost to it.
+    /// The reader fell behind and lost this many events.
     Gap {
         /// How many.
         missed: u64,
@@ -139,7 +143,7 @@ impl Entry for Event {
 }
 
 impl EventRing {
-    /// Publishes an event; never waits for a reader. For the publisher alone.
+    /// Publishes an event; never waits for a reader. Only the publisher calls it.
     fn publish(&self, id: Option<&Arc<str>>, generation: Generation, kind: EventKind) {
         let generation = generation.known();
         self.add(|number, at| Event { number, at, id: id.cloned(), kind, generation });
@@ -150,10 +154,9 @@ impl EventRing {
     }
 }
 
-/// A reader of lifecycle events, from its creation on.
+/// A reader of the lifecycle events that are published after its creation.
 ///
-/// Dropping it costs nothing, and reading slowly delays nothing: what falls out of the ring is reported by
-/// [`EventKind::Gap`].
+/// A slow reader delays nothing: events that it loses are reported as [`EventKind::Gap`]. Dropping the reader is cheap.
 ///
 /// ```no_run
 /// # fn example(manager: &proxyprocess::Manager) {
@@ -168,34 +171,34 @@ pub struct Events {
 }
 
 impl Events {
-    /// The next event, waiting for it at most so long. `None` when the time is over, or at once when the manager or
-    /// daemon was closed or stopped for good and all its events were read.
+    /// Waits for the next event for at most `timeout`. Returns `None` when the time is over, or at once when the
+    /// manager or daemon was closed or stopped for good and all its events were read.
     pub fn next_timeout(&mut self, timeout: Duration) -> Option<Event> {
         self.reader.next_timeout(timeout)
     }
 
-    /// The next event if there is one.
+    /// The next event if there is one; does not wait.
     pub fn try_next(&mut self) -> Option<Event> {
         self.reader.try_next()
     }
 
-    /// Whether no event will come any more, and all were read: the manager or daemon has ended.
+    /// Whether the manager or daemon has ended and all its events were read: no event will come any more.
     pub fn is_ended(&self) -> bool {
         self.reader.is_ended()
     }
 
-    /// Where the next event will be, for a caller that holds no lock while it waits.
+    /// The position of the next event, for a caller that must not hold a lock while it waits.
     #[cfg(feature = "capi")]
     pub(crate) fn next_place(&self) -> NextPlace<Event> {
         self.reader.next_place()
     }
 
-    /// A descriptor for a host with an event loop of its own. It polls readable exactly while an event or a gap is
-    /// there to be read, and for ever once no event will come any more: then [`Events::is_ended`] is true.
+    /// A descriptor for a host with its own event loop. It is readable exactly while there is an event or a gap to
+    /// read, and permanently once no event will come any more: then [`Events::is_ended`] is true.
     ///
-    /// It is only to be polled (select, poll, epoll, level- or edge-triggered), not to be read, written or closed. It
-    /// belongs to this reader, is the same at every call, and lives as long as the reader does; remove it from an epoll
-    /// set before. It is close-on-exec and above 2. Readers that never ask for it have none.
+    /// Only poll it (select, poll, epoll, level- or edge-triggered); do not read, write or close it. It belongs to this
+    /// reader, is the same at every call, and lives as long as the reader; remove it from an epoll set before dropping
+    /// the reader. It is close-on-exec and above 2. A reader has no descriptor until this is called.
     ///
     /// ```no_run
     /// use rustix::event::{PollFd, PollFlags, poll};
@@ -213,8 +216,8 @@ impl Events {
     /// ```
     ///
     /// # Errors
-    /// - [`ErrorCode::Exhausted`](crate::ErrorCode::Exhausted): no descriptor is left; it can be called again.
-    /// - [`ErrorCode::Forked`](crate::ErrorCode::Forked): it is the descriptor of the process that forked this one.
+    /// - [`ErrorCode::Exhausted`](crate::ErrorCode::Exhausted): no descriptor is left; the call can be repeated.
+    /// - [`ErrorCode::Forked`](crate::ErrorCode::Forked): the descriptor belongs to the process that forked this one.
     pub fn descriptor(&self) -> Result<BorrowedFd<'_>> {
         self.reader.descriptor()
     }
@@ -223,8 +226,8 @@ impl Events {
 impl Iterator for Events {
     type Item = Event;
 
-    /// The next event, waiting for it as long as it takes; `None` when the manager or daemon was closed or stopped for good
-    /// and all its events were read.
+    /// Waits for the next event without a limit; `None` when the manager or daemon was closed or stopped for good and
+    /// all its events were read.
     fn next(&mut self) -> Option<Event> {
         self.next_timeout(Duration::MAX)
     }

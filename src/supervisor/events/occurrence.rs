@@ -15,38 +15,38 @@ pub(crate) enum ProxyOccurrence<'a> {
     Started {
         pid: Pid,
         generation: Generation,
-        /// From when a thread began with the start until the program was executed.
+        /// The time from the beginning of the start on a spawner thread until the program was executed.
         took: Duration,
     },
-    /// One of a registered kind.
+    /// A proxy of a registered kind was started.
     KindStarted {
         mode: &'a ExecMode,
     },
-    /// It is tried again.
+    /// The start is tried again.
     StartFailed {
         error: &'a Error,
     },
-    /// It would fail again. Whether the proxy has failed by that is for its machine to say.
+    /// The start would fail again. Its state machine decides whether the proxy has failed.
     StartHopeless {
         error: &'a Error,
     },
-    /// The machine has given up: the last error.
+    /// The state machine gave up: the last error.
     Failed {
         error: Option<&'a Error>,
     },
-    /// It has failed, and is not started again.
+    /// The proxy failed and is not started again.
     GaveUp {
         error: &'a Error,
     },
-    /// Its process has ended as it may, and it is not started again.
+    /// The process ended as expected and is not started again.
     Completed {
         status: ExitStatus,
     },
-    /// The code of a registered kind has returned an error.
+    /// The code of a registered kind returned an error.
     KindStartFailed {
         error: &'a Error,
     },
-    /// Its kind cannot make a proxy of the declaration; the error names the proxy.
+    /// The kind cannot create a proxy from the declaration; the error names the proxy.
     Rejected {
         error: &'a Error,
     },
@@ -54,16 +54,16 @@ pub(crate) enum ProxyOccurrence<'a> {
         pid: Pid,
         generation: Generation,
     },
-    /// `ended`: the process has, which is nothing to worry about.
+    /// `ended`: the process has ended, which is no reason for a warning.
     NotAdopted {
         reason: String,
         ended: bool,
     },
-    /// The same of one proxy of many, which share one log line.
+    /// The same for one of many proxies that share a log line.
     NotKnownToLive {
         reason: String,
     },
-    /// `expected`: it was told to end, or did so as it may.
+    /// `expected`: the process was told to end, or ended in a way that its declaration expects.
     Exited {
         pid: Pid,
         status: ExitStatus,
@@ -73,12 +73,12 @@ pub(crate) enum ProxyOccurrence<'a> {
     Waiting {
         wait: Duration,
     },
-    /// `after`: how long after its start; absent after a reload and for a process that was adopted.
+    /// `after`: the time since its start; absent after a reload and for an adopted process.
     Ready {
         generation: Generation,
         after: Option<Duration>,
     },
-    /// `error`: what the status shows, and why it is stopped.
+    /// `error`: what the status shows, and why the process is stopped.
     NotReady {
         error: &'a Error,
         reason: String,
@@ -107,11 +107,11 @@ pub(crate) enum SnapshotOccurrence<'a> {
     NotWritten {
         error: &'a Error,
     },
-    /// The caller of the restore gets the error as well, and logs it.
+    /// The caller of the restore gets the error as well and logs it.
     NotRead {
         error: &'a Error,
     },
-    /// A part of it, or a file beside it: a record or a pid file.
+    /// A part of the snapshot, or a file beside it: a record or a pid file.
     PartNotUsed {
         message: String,
     },

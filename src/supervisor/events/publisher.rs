@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The one place that publishes events: which event and which log line each occurrence becomes.
 //!
-//! A line comes before its event, so that it is in the log when a reader of events looks there. For an exit it is the other
-//! way round: the host's logger may take its time, and the event of an exit is what hosts act on.
+//! A log line is written before its event is published, so that it is in the log when a reader of events looks there.
+//! For an exit it is the other way round: the host's logger may be slow, and hosts act on the event of an exit.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::lifecycle::generation::Generation;
 use crate::logging::{Level, Log};
 use crate::sys::pid::Pid;
 
-/// Where the occurrences of a manager or daemon are published.
+/// Publishes the occurrences of a manager or daemon.
 #[derive(Debug, Clone)]
 pub(crate) struct Publisher {
     events: Arc<EventRing>,
@@ -28,7 +28,7 @@ impl Publisher {
         Publisher { events, log, counters: Arc::default() }
     }
 
-    /// How often what has happened.
+    /// How often each thing happened.
     pub(crate) fn counters(&self) -> &Arc<Counters> {
         &self.counters
     }
@@ -102,7 +102,7 @@ impl Publisher {
                 of_process(generation, EventKind::WatchdogExpired { reason });
             }
             ProxyOccurrence::Stopping { pid, generation } => {
-                // In a handover it tells which of the two is stopped.
+                // During a handover this tells which of the two is stopped.
                 match pid {
                     Some(pid) => line(Level::Info, format_args!("stopping, pid {pid}")),
                     None => line(Level::Info, format_args!("stopping")),
@@ -151,7 +151,7 @@ mod tests {
     use crate::error::{Error, ErrorCode};
     use crate::sys::wait::ExitStatus;
 
-    /// The log line and the event, each with the proxy, that `publish` leads to.
+    /// The log line and the event, each with the proxy, that `publish` produces.
     fn published(publish: impl FnOnce(&Publisher)) -> [Option<String>; 2] {
         let (events, log) = (EventRing::new(4), Log::new(None));
         let (mut event, mut line) = (events.subscribe(), log.subscribe(LevelFilter::Trace));

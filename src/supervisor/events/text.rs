@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Events as text and as JSON. Both are contracts: hosts log the one and parse the other.
+//! Events as text and as JSON. Both are contracts: hosts log the text and parse the JSON.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -63,7 +63,7 @@ impl fmt::Display for EventKind {
 }
 
 impl fmt::Display for Event {
-    /// The proxy, if it is about one, and what happened: `proxy web-proxy: started, pid 7`. Always one line.
+    /// The proxy, if the event is about one, and what happened: `proxy web-proxy: started, pid 7`. Always one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.id {
             Some(id) => write!(f, "proxy {}: {}", id.escape_debug(), self.kind),
@@ -79,7 +79,7 @@ impl Serialize for Event {
     }
 }
 
-/// The JSON form of an event. All keys are always there; null is what the kind does not have.
+/// The JSON form of an event. All keys are always present; a value that the kind does not have is null.
 #[derive(Debug, Serialize)]
 pub(crate) struct EventFields<'a> {
     /// Of the event.
@@ -99,7 +99,7 @@ pub(crate) struct EventFields<'a> {
     pub(crate) text: Option<&'a str>,
     /// How many events a gap stands for.
     pub(crate) missed: Option<u64>,
-    /// Which start of the proxy the process comes from.
+    /// The generation of the process.
     pub(crate) generation: Option<u64>,
 }
 
@@ -137,7 +137,7 @@ impl EventFields<'_> {
     }
 }
 
-/// Nanoseconds since 1970; what lies before or beyond is the nearest that there is.
+/// Nanoseconds since 1970; a time outside the range becomes the nearest one in it.
 pub(crate) fn unix_ns(at: SystemTime) -> u64 {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The thread: waits until a log is written to, looks at it, and waits on when it is not written to any more. Between that it
+//! The log thread: waits until a log is written to, checks its size until writing stops, and waits again. In between it
 //! removes the logs of removed proxies.
 
 use std::collections::{BTreeSet, HashMap};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Keeps logs within their limits, and removes those of removed proxies: a thread of its own, which there is once there is
-//! something to do for it. What hangs in a file system holds up no start and no stop.
+//! Keeps logs within their limits and removes those of removed proxies, on a thread of its own that is started when
+//! there is something to do. If it hangs in a file system, no start and no stop is delayed.
 
 mod keeper;
 mod pace;

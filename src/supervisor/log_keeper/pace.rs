@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! How soon the size of a log is asked for again that is being written to.
+//! How soon the size of a log that is being written to is checked again.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The messages to the thread of the logs.
+//! The messages to the log thread.
 
 use std::sync::Arc;
 

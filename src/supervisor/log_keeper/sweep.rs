@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The removal of the logs of removed proxies that are too many: a piece at a time, for the thread has other logs to look after.
+//! Removing the logs of removed proxies that exceed the number to be kept: in small pieces, because the thread has
+//! other logs to check.
 
 use std::cmp::Reverse;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! How often the agent does something that a process causes. Pure.
+//! How often the agent does something that a process triggers. Pure.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The notifications of one process (sd_notify(3)): its socket, and what it has said of itself so far. What follows from
-//! that is decided by the event loop.
+//! The notifications of one process (sd_notify(3)): its socket, and what it has reported so far. The event loop decides
+//! what that causes.
 
 mod budget;
 pub(crate) mod notice;
@@ -156,7 +156,7 @@ impl Notifications {
                 let pid = sender.as_ref().and_then(|sender| sender.pid);
                 let uid = sender.as_ref().map(|sender| format!(", user {}", sender.uid)).unwrap_or_default();
                 let pid = pid.map_or("a process that is not known".to_owned(), |pid| format!("pid {pid}"));
-                let wrong = format!("one of {pid}{uid} was refused, for it is not of this proxy");
+                let wrong = format!("one from {pid}{uid} was refused: the process does not belong to this proxy");
                 return (Next::Refused, self.complain(&wrong, now));
             }
         };

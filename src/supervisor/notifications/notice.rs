@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a notification says (sd_notify(3)). Pure.
+//! The content of a notification (sd_notify(3)). Pure.
 
 use std::mem::discriminant;
 use std::time::Duration;

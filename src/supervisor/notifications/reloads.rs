@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Reloads that the process is to confirm by notifications (`Type=notify-reload` of systemd.service(5)): which of them it has
-//! confirmed, and what is missing of the rest. Pure, but for the answer.
+//! Reloads that the process confirms by notifications (`Type=notify-reload` of systemd.service(5)): which of them it
+//! has confirmed, and what is missing for the others. Pure, except for the answer.
 
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Whether a notification is of the proxy: an abstract socket has no owner, and every process of its network namespace can
-//! see the name (`/proc/net/unix`) and send to it.
+//! Whether a notification comes from the proxy: an abstract socket has no owner, and every process of its network
+//! namespace can read its name (`/proc/net/unix`) and send to it.
 
 use std::os::unix::fs::MetadataExt;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The answer to the question whether a process is ready.
+//! The result of a readiness check.
 
 /// Whether a process is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

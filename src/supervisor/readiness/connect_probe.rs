@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Whether a process accepts connections: by a connect that is not waited for.
+//! Whether a process accepts connections: a non-blocking connect.
 
 use std::fmt;
 use std::io;

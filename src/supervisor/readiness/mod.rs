@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Finding out whether a process that was started is ready. Nothing here waits; when it is asked again is decided by the
-//! lifecycle, or by a descriptor that has something to tell.
+//! Finding out whether a started process is ready. Nothing here waits; the lifecycle, or an event on a descriptor,
+//! decides when the next check is made.
 
 mod answer;
 mod connect_probe;

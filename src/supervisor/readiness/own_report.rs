@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Whether a process has reported that it is ready: by a newline in a pipe.
+//! Whether a process has reported that it is ready, by a newline in a pipe.
 
 use std::sync::Arc;
 

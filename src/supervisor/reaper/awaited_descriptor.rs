@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A descriptor that tells something of a process, and that the thread which waits for processes waits for as well.
+//! A descriptor with events about a process, which the thread that waits for processes also waits for.
 
 use std::io;
 use std::os::fd::AsFd;

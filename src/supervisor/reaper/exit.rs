@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The exit of a process: noticed, reaped, reported once, and forgotten.
+//! The exit of a process: detected, reaped, reported once, and removed.
 
 use std::os::fd::AsFd;
 use std::time::Instant;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Signals to a process and to its group, and whether members of it outlive the process.
+//! Signals to a process and to its group, and whether group members outlive the process.
 
 use std::collections::HashSet;
 use std::io;

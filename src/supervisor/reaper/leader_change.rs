@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Another process leads in place of the one that was waited for.
+//! Another process becomes the leader in place of the one that was waited for.
 
 use super::Reaper;
 use super::process::Process;

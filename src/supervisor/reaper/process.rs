@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A process that is waited for: its descriptor, who it is, how it ended, and signals to it and to its group.
+//! A process that is waited for: its descriptor, its identity, how it ended, and signals to it and to its group.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,7 +18,7 @@ pub(crate) struct Process {
     pub(crate) pid: Pid,
     /// Absent where the kernel has no pidfds; the process is polled.
     pub(crate) pidfd: Option<OwnedFd>,
-    /// Known of adopted processes, and of all that have no pidfd.
+    /// Known for adopted processes, and for all processes without a pidfd.
     pub(crate) identity: Option<Box<Identity>>,
 }
 
@@ -119,7 +119,7 @@ impl Process {
                 Some(_) => signal::kill_group(group, signal),
                 None => Err(io::Error::from_raw_os_error(libc::ESRCH)),
             },
-            // As long as it is our child, and be it a zombie, its pid is not recycled.
+            // While it is our child, even as a zombie, its pid is not recycled.
             (None, None) => match wait::try_wait(self.target(), Reap::No)? {
                 Waited::Running | Waited::Ended(_) => signal::kill_group(group, signal),
                 Waited::NotOurs => Err(io::Error::from_raw_os_error(libc::ESRCH)),

@@ -63,7 +63,7 @@ impl Watched {
         Watched { process, phase, reaped_at: None }
     }
 
-    /// Kills what is left of the group of a child that has ended, and reaps the child.
+    /// Kills the processes that are left in the group of a child that has ended, and reaps the child.
     ///
     /// The zombie is kept so that its pid is not recycled, as long as its group may have to be signalled. After SIGKILL that
     /// is over: the kernel sends it to all members at once, and a fork that is under way fails. Then it tells for the price of

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 //! A process of a proxy that has left its group for another session (setsid(2), daemon(3)): no signal to the group
-//! reaches it, and it would hold the ports of the successor.
+//! reaches it, and it could hold the ports of the next process.
 //!
-//! It is known by the process tag in its environment, and found by a scan of processes once the group is gone; or it is in the
-//! cgroup of the proxy.
+//! It is identified by the process tag in its environment, which a scan finds once the group is gone, or by the cgroup
+//! of the proxy.
 
 use std::collections::HashSet;
 use std::fmt;

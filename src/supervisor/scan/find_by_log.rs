@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Finding the process of a proxy that has no record, by the log that it writes to.
+//! Finding the process of a proxy without a record, by the log that it writes to.
 //!
-//! Every process group is scanned, so it is only done when a record is damaged or lost. And it is strict: a process that
-//! only reads the log is not ours.
+//! This scans every process group, so it is only done if a record is damaged or lost. It is strict: a process that only
+//! reads the log does not count.
 
 use std::ffi::OsStr;
 use std::io;

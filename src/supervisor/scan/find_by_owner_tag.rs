@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Finding the processes of a data directory whose files were removed (by hand, or a RuntimeDirectory of systemd), by the
-//! owner tag in their environment: the directory is the same, and so is the tag.
+//! Finding the processes of a data directory whose files were removed (by hand, or a RuntimeDirectory of systemd), by
+//! the owner tag in their environment: the directory is the same, so the tag is too.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;

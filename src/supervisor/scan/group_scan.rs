@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The living members of process groups, as far as the kernel does not tell them of one group: there zombies count as
+//! The living members of process groups, where the kernel cannot report them for one group: it counts zombies as
 //! members. One scan of all processes of the system serves all groups for a short time.
 
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What is known of the tag of a proxy's processes: the id, the secret token and the owner tag in their environment;
-//! or, where a program clears its environment, the logs, open for writing alone.
+//! What is known about the tag of a proxy's processes: the id, the secret token and the owner tag in their environment;
+//! or, if a program clears its environment, only the logs, open for writing.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -81,7 +81,7 @@ impl KnownTag<'_> {
         Ok(self.are_in_environment_of(pid)? || self.are_open_in(pid)?)
     }
 
-    /// Whether all that is known is in the environment of the process. The id alone proves nothing.
+    /// Whether everything that is known is in the environment of the process. The id alone proves nothing.
     fn are_in_environment_of(&self, pid: i32) -> io::Result<bool> {
         fail::failing("environ:read")?;
         let environment = std::fs::read(format!("/proc/{pid}/environ"))?;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Finding processes of a proxy by what they have: the process tag in their environment, their group, their session or
-//! their open log.
+//! Finding processes of a proxy by the process tag in their environment, their group, their session or their open log.
 
 pub(crate) mod escaped_process;
 pub(crate) mod find_by_log;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The second reading of a process whose environment named no proxy: it may have been in the middle of execve(2) then.
+//! Reading a process a second time whose environment named no proxy, because it may have been in the middle of
+//! execve(2).
 //!
-//! Until a child executes its program it shows the memory of the agent that cloned it, executable and environment
-//! included. While it executes it shows the new executable, and no environment until the kernel shows where that is.
-//! So what was read at two moments can be of two programs: a healthy proxy would be named as a process without a tag
-//! that runs the program of another proxy.
+//! Until a child executes its program it shows the memory of the agent that cloned it, including executable and
+//! environment. During the execution it shows the new executable, and no environment until the kernel has set that up.
+//! So two readings at different moments can show two programs, and a healthy proxy could be named as a process without
+//! a tag that runs the program of another proxy.
 
 use std::io;
 use std::thread;

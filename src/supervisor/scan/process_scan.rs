@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! One scan of processes: which of those that no record or pidfd of ours names carry a process tag.
+//! One scan of processes: which of the processes without a record or pidfd carry a process tag.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -16,28 +16,28 @@ use crate::sys::pid::Pid;
 use crate::sys::proc::{orphans, stat};
 use crate::sys::{is_exhausted, pidfd};
 
-/// More than most environments have, in bytes, so that each is read at once.
+/// More bytes than most environments have, so that each is read at once.
 const USUAL_ENVIRONMENT: usize = 16 * 1024;
 
-/// After so many lists of orphans that all differ, all processes are scanned instead.
+/// After this many differing lists of orphans, all processes are scanned instead.
 const MOST_LISTS: usize = 10;
 
-/// So many lists of all processes are read at most: on a busy machine a process has always just ended.
+/// At most this many lists of all processes are read: on a busy machine some process has always just ended.
 const MOST_LISTS_OF_ALL: usize = 3;
 
-/// What a scan is for.
+/// The purpose of a scan.
 #[derive(Debug, Default)]
 pub(crate) struct ScanScope {
     /// Any of the leaders was a child of an earlier agent.
     of_others: bool,
     /// Their numbers.
     leaders: HashSet<i32>,
-    /// The start of the first of them, as far as it is known.
+    /// The start time of the first of them, if it is known.
     since: Option<u64>,
 }
 
 impl ScanScope {
-    /// All processes, by their tags alone.
+    /// All processes, only by their tags.
     pub(crate) fn tags_of_all() -> ScanScope {
         ScanScope { of_others: true, ..ScanScope::default() }
     }
@@ -53,8 +53,8 @@ impl ScanScope {
     }
 }
 
-/// One scan of the processes that are not supervised: which of them carry which tag, and of which the environment does
-/// not tell whose they are.
+/// One scan of the processes that are not supervised: which of them carry which tag, and which have an environment that
+/// does not identify their owner.
 #[derive(Debug)]
 pub(crate) struct Scan<'a> {
     supervised: &'a HashSet<i32>,
@@ -63,7 +63,7 @@ pub(crate) struct Scan<'a> {
     ancestors: Vec<i32>,
     ancestor_sessions: Vec<i32>,
     reader: EnvironmentReader<'a>,
-    /// The processes of which all is known that this scan can know.
+    /// The processes that this scan has finished with.
     examined: HashSet<i32>,
     seen: HashMap<ProcessTag, Vec<(Pid, Generation)>>,
     untold: Vec<Untold>,
@@ -75,11 +75,12 @@ pub(crate) struct Scan<'a> {
 type Member = (i32, i32, i32);
 
 impl<'a> Scan<'a> {
-    /// Scans. Members of the group or session of one of the `supervised` are skipped: asking for these costs two system
-    /// calls, and reading an environment ten times as much.
+    /// Scans. Members of the group or session of one of the `supervised` are skipped: checking that takes two system
+    /// calls, and reading an environment ten times as long.
     ///
-    /// What children of ours have left is found among the orphans; an orphan that ends leaves its own children there in
-    /// turn. Only children of an earlier agent may have left theirs to a process that is no ancestor of ours.
+    /// Processes that children of ours left are found among the orphans; an orphan that ends leaves its own children
+    /// there in turn. Only children of an earlier agent may have left theirs to a process that is not an ancestor of
+    /// ours.
     pub(crate) fn at_all_but(
         supervised: &'a HashSet<i32>,
         wanted: &'a ScanScope,
@@ -101,18 +102,19 @@ impl<'a> Scan<'a> {
             programs: Programs::default(),
             buffer: Vec::with_capacity(USUAL_ENVIRONMENT),
         };
-        // What was seen among the orphans stays seen: if it has ended since, it may have left children.
+        // Processes that were seen among the orphans stay in the result: if one has ended since, it may have left
+        // children.
         if scan.wanted.of_others || !scan.at_orphans()? {
             scan.at_all()?;
         }
         Ok(scan)
     }
 
-    /// Scans all processes, until each one of a list could be examined: one that ends before that may have started a
-    /// process that the list does not have. Such a one is in the next list; it has a greater pid than those before it,
-    /// unless the pids began anew.
+    /// Scans all processes until each one of a list could be examined: a process that ends before that may have started
+    /// one that is not in the list. That one is in the next list; its pid is greater than those before it, unless the
+    /// pids wrapped around.
     ///
-    /// Where processes of all kinds end all the time, the last list has to do.
+    /// If processes of all kinds end all the time, the last list must suffice.
     fn at_all(&mut self) -> io::Result<()> {
         // Of the few that only a later list has, the parent says whether they are orphans.
         let mut orphans = orphans::list()?.map(|orphans| orphans.into_iter().collect::<HashSet<i32>>());
@@ -132,10 +134,10 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// Scans the orphans, until two lists of them in a row are equal: one that ends before it is examined has left its
-    /// children to the same heir; and a list that is read while one of its processes ends can lack another one
-    /// (proc_tid_children(5)). A process that is exiting may have no environment any more and its children still. False
-    /// when the lists never become equal, or there is no such list.
+    /// Scans the orphans until two consecutive lists of them are equal: an orphan that ends before it is examined has
+    /// left its children to the same subreaper; and a list that is read while one of its processes ends may lack
+    /// another one (proc_tid_children(5)). An exiting process may have lost its environment but still have its
+    /// children. False if the lists never become equal, or there is no such list.
     fn at_orphans(&mut self) -> io::Result<bool> {
         let mut last = None;
         for _ in 0..MOST_LISTS {
@@ -152,7 +154,7 @@ impl<'a> Scan<'a> {
         Ok(false)
     }
 
-    /// Examines a process that was listed; false when it could not be examined yet, or not any more.
+    /// Examines a listed process; false if it could not be examined yet, or not any more.
     fn examine_once(&mut self, pid: i32, is_orphan: Option<bool>) -> io::Result<bool> {
         if self.supervised.contains(&pid) || self.examined.contains(&pid) {
             return Ok(true);
@@ -169,8 +171,8 @@ impl<'a> Scan<'a> {
         Ok(settled)
     }
 
-    /// Takes note of what the environment of a process says; false when the process has ended, is exiting or being
-    /// executed, so that this says nothing. Its parent says whether it is an orphan if that is not known.
+    /// Notes what the environment of a process says; false if the process has ended, is exiting or being executed, so
+    /// that it says nothing. Its parent shows whether it is an orphan if that is not known.
     fn examine(&mut self, (number, group, session): Member, is_orphan: Option<bool>) -> io::Result<bool> {
         let Some(pid) = Pid::from_raw(number).filter(|_| !self.ancestors.contains(&number)) else { return Ok(true) };
         if self.supervised.contains(&group) || self.supervised.contains(&session) {
@@ -192,8 +194,8 @@ impl<'a> Scan<'a> {
             Environment::Silent => false,
             Environment::Unreadable => true,
         };
-        // Most processes of a system are neither, and need not be asked for more. No process joins a session: those of ours
-        // are the leader's and what was made in it.
+        // Most processes of a system are neither, and need no further checks. No process joins a session: its members
+        // are the leader and its descendants.
         let is_related = self.wanted.leaders.contains(&session);
         if is_orphan == Some(false) && !is_related || self.ancestor_sessions.contains(&session) {
             return Ok(true);
@@ -218,8 +220,8 @@ impl<'a> Scan<'a> {
         of_it.map(|(tag, seen)| (&*tag.id, seen.iter().map(|(pid, _)| *pid).collect()))
     }
 
-    /// The processes that were seen with this tag, and have it now, and those that may be of its proxy. None if another
-    /// agent has adopted one of the first: the others are of that one, or can be.
+    /// The processes that were seen with this tag and still have it, and those that may belong to its proxy. None if
+    /// another agent has adopted one of the former: the others belong, or may belong, to that agent.
     pub(crate) fn with(&mut self, wanted: &Wanted, ancestor: &Ancestor) -> io::Result<ScanResult> {
         let seen = self.seen.get(&wanted.tag).map(Vec::as_slice).unwrap_or_default();
         let seen = seen.iter().filter(|(_, generation)| wanted.includes(*generation)).map(|(pid, _)| *pid);
@@ -260,14 +262,14 @@ pub(crate) fn any_is_claimed(seen: &[Pid]) -> io::Result<bool> {
     Ok(false)
 }
 
-/// What a scan found of one proxy.
+/// What a scan found for one proxy.
 #[derive(Debug)]
 pub(crate) struct ScanResult {
-    /// Whether any process was seen. One that has ended since may have left children that were not.
+    /// Whether any process was seen. One that has ended since may have left children that were not seen.
     pub(crate) seen: bool,
-    /// Those that are proven to be of it.
+    /// Processes that are proven to belong to it.
     pub(crate) escaped: Vec<Escaped>,
-    /// Those that may be.
+    /// Processes that may belong to it.
     pub(crate) unproven: Vec<Unproven>,
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The process tag: the variables that the processes of a proxy inherit in their environment, by which they are known.
+//! The process tag: the environment variables that the processes of a proxy inherit, and that identify them.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use crate::sys::is_exhausted;
 use crate::sys::pid::Pid;
 use crate::sys::proc::{environ, stat};
 
-/// How the names of the variables begin by which a process knows itself.
+/// The prefix of the variables that tell a process about itself.
 const VARIABLES: &[u8] = b"CONNECT_PROXY_";
 
 /// The process tag: the id, token and owner tag of a proxy in the environment of its processes.
@@ -28,13 +28,13 @@ impl ProcessTag {
         ProcessTag { id, token, owner_tag }
     }
 
-    /// The tag of the processes of a proxy. Token and owner tag are those that the process was started with, which may be others
-    /// than the declared token of now and the owner tag of this owner.
+    /// The tag of the processes of a proxy. Token and owner tag are those with which the process was started; they may
+    /// differ from the present token and owner tag.
     pub(crate) fn of(id: &str, token: Option<&str>, owner_tag: &str) -> ProcessTag {
         ProcessTag::new(id, token.unwrap_or_default(), owner_tag)
     }
 
-    /// The tag in the text of an environment. Without an owner tag there is none.
+    /// The tag in the text of an environment; `None` without an owner tag.
     fn within(environment: &[u8]) -> Option<ProcessTag> {
         let value = |name: &str| environ::value(environment, name.as_bytes());
         let owner_tag = value(defaults::ENV_PROXY_ORIGIN).filter(|owner_tag| !owner_tag.is_empty())?;
@@ -43,23 +43,23 @@ impl ProcessTag {
     }
 }
 
-/// The processes that are looked for when a generation of a proxy is gone: all with the tag of the proxy, unless they show a
-/// generation that is not among these, and may be that of the other process of the proxy which lives.
+/// The processes to search for when a generation of a proxy is gone: all with the tag of the proxy, except those that
+/// show a generation outside of this range, which may belong to the other living process of the proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) tag: ProcessTag,
-    /// The first and the last one.
+    /// The first and the last generation.
     pub(crate) generations: (Generation, Generation),
 }
 
 impl Wanted {
-    /// All that have the tag.
+    /// All processes with the tag.
     #[cfg(test)]
     pub(crate) fn all(tag: ProcessTag) -> Wanted {
         Wanted { tag, generations: (Generation::UNKNOWN, Generation::LAST) }
     }
 
-    /// Whether a process that shows this generation is looked for, if its tag is this one.
+    /// Whether a process that shows this generation is searched for, if it has this tag.
     pub(crate) fn includes(&self, generation: Generation) -> bool {
         (self.generations.0..=self.generations.1).contains(&generation)
     }
@@ -74,13 +74,13 @@ impl Wanted {
 pub(crate) enum Environment {
     /// With the generation that it shows.
     Tagged(ProcessTag, Generation),
-    /// It has variables of a proxy, and not those of a process of ours.
+    /// It has variables of a proxy, but not those of a process of ours.
     Foreign,
-    /// It has no variable of a proxy: those that it was started with were cleared or overwritten, if there were any.
+    /// It has no variable of a proxy: either it never had one, or they were cleared or overwritten.
     Silent,
-    /// It may not be read: as of another user, of a program with file capabilities, or in another user namespace.
+    /// It cannot be read: the process belongs to another user, has file capabilities, or is in another user namespace.
     Unreadable,
-    /// It is not there any more, or not yet: the process is exiting, or is just executing a program.
+    /// It is gone, or not there yet: the process is exiting or just executing a program.
     Blank,
     /// The process has ended.
     Gone,
@@ -88,10 +88,10 @@ pub(crate) enum Environment {
 
 impl Environment {
     /// # Errors
-    /// When it cannot be known now.
+    /// If it cannot be determined now.
     fn of(pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Environment> {
         let environment = Environment::told_by(environ::read_with(pid.as_raw(), VARIABLES, buffer))?;
-        // Of a process or a first thread that has ended, and is not reaped, it is either, by the version of the kernel.
+        // For an unreaped process or first thread that has ended, the result depends on the kernel version.
         let is_none = environment == Environment::Gone || (environment == Environment::Silent && buffer.is_empty());
         if !is_none {
             return Ok(environment);
@@ -114,7 +114,8 @@ impl Environment {
                 Ok(ProcessTag::within(text).map_or(Environment::Foreign, tagged))
             }
             Ok(None) => Ok(Environment::Silent),
-            // Only scarcity is a reason to ask again: any other error of one file of a stranger must not delay every stop.
+            // Only a lack of resources is a reason to try again: other errors with a file of a foreign process must not
+            // delay stops.
             Err(error) if is_exhausted(&error) => Err(error),
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(Environment::Gone),
             Err(_) => Ok(Environment::Unreadable),
@@ -122,7 +123,7 @@ impl Environment {
     }
 }
 
-/// Reads environments, which can take for ever, and publishes of which process.
+/// Reads environments, which can take forever, and publishes which process is being read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EnvironmentReader<'a> {
     pub(crate) progress: &'a ScanProgress,

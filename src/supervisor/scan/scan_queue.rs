@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The scan queue: a scan of processes takes as long for one request as for many, so requests share one.
+//! The scan queue: a scan takes as long for one request as for many, so requests share one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

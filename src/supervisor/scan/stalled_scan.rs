@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The progress of a scan of processes, by which a stalled one is recognized. One process can stall it for ever: reading an
-//! environment waits for the memory map of its process, which a page of a file system that does not answer keeps locked.
+//! Tracks the progress of a scan, to detect one that is stalled. A single process can stall it forever: reading an
+//! environment waits for the memory map of the process, which stays locked while a page fault waits for a file system
+//! that does not answer.
 
 use std::collections::HashMap;
 use std::io;
@@ -53,7 +54,7 @@ impl UnreadableProcesses {
     pub(crate) fn skip(&self, purpose: &str, pid: Pid, scan: &ScanProgress) -> io::Result<()> {
         let inserted = self.insert(pid, scan);
         let error = inserted.as_ref().err().map(|error| format!(": {error}")).unwrap_or_default();
-        let what = format_args!("the environment of pid {pid} cannot be read to its end: passed over{error}");
+        let what = format_args!("reading the environment of pid {pid} does not return: the scan skips it{error}");
         logging::write(Level::Warn, format_args!("{purpose}: {what}"));
         inserted
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Processes that may be of a proxy and cannot be proven to be: their environment, which would have the process tag, was
-//! cleared or overwritten (nginx writes its title there), or may not be read.
+//! Processes that may belong to a proxy without proof: their environment, which would have the process tag, was cleared
+//! or overwritten (nginx writes its title there), or cannot be read.
 //!
-//! They are named, in the status and as the result of a stop, and never signalled.
+//! They are named in the status and in the result of a stop, and never signalled.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -22,30 +22,30 @@ use crate::sys::proc::executable::{FileId, ProgramName};
 use crate::sys::proc::living_thread;
 use crate::sys::proc::stat::{self, Stat};
 
-/// What is known of a leader that is gone and of which processes may be left.
+/// What is known about a leader that is gone and that may have left processes.
 #[derive(Debug, Clone)]
 pub(crate) struct Ancestor {
-    /// Its pid, unless that was recycled.
+    /// Its pid, unless it was recycled.
     pub(crate) pid: Option<Pid>,
     /// The start time of the first leader since the last scan; `None` when it is not known.
     pub(crate) since: Option<u64>,
     pub(crate) spec: Arc<Spec>,
 }
 
-/// A process whose environment does not tell whose it is.
+/// A process whose environment does not identify its owner.
 #[derive(Debug)]
 pub(crate) struct Untold {
     pub(crate) pid: Pid,
     pub(crate) session: i32,
     pub(crate) start_ticks: u64,
-    /// Whether its parent is one of those that are given the children of ours.
+    /// Whether its parent is one of those that adopt orphans of ours.
     pub(crate) is_orphan: bool,
-    /// Whether its environment may not be read, else it has no variable of a proxy.
+    /// Whether its environment cannot be read; otherwise it has no variable of a proxy.
     pub(crate) is_unreadable: bool,
     details: Details,
 }
 
-/// What is asked of few.
+/// Values that are read only for few processes.
 #[derive(Debug, Default)]
 struct Details {
     shares_cgroup: OnceCell<bool>,
@@ -60,21 +60,21 @@ struct Output {
     path: PathBuf,
 }
 
-/// The files of declared programs, each searched for once in a scan.
+/// The files of declared programs, each looked up once in a scan.
 #[derive(Debug, Default)]
 pub(crate) struct Programs(HashMap<ProgramName, Option<FileId>>);
 
-/// Why a process may be of a proxy.
+/// Why a process may belong to a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
-    /// Its session has the pid of this leader, and nothing proves that the pid was not recycled since.
+    /// Its session has the pid of this leader, but nothing proves that the pid was not recycled since.
     Session(Pid),
     Executable,
     Log,
     Unreadable,
 }
 
-/// A process that may be of a proxy that is gone.
+/// A process that may belong to a proxy that is gone.
 #[derive(Debug)]
 pub(crate) struct Unproven {
     pub(crate) pid: Pid,
@@ -88,19 +88,20 @@ impl Untold {
         Untold { pid, session, start_ticks, is_orphan, is_unreadable, details: Details::default() }
     }
 
-    /// Whether it may be of the processes of this leader.
+    /// Whether it may be a process that this leader left.
     ///
     /// # Errors
+    /// If that cannot be determined now.
     /// When that cannot be known now.
     pub(crate) fn of(&self, ancestor: &Ancestor, programs: &mut Programs) -> io::Result<Option<Unproven>> {
         let Some(why) = self.why(ancestor, programs)? else { return Ok(None) };
         let program = stat::name(self.pid.as_raw()).unwrap_or_default();
         let unproven = Unproven { pid: self.pid, start_ticks: self.start_ticks, program, why };
-        // If it lives now, all that was read under this pid was its own.
+        // If it is alive now, everything that was read under this pid was its own.
         Ok(unproven.lives().then_some(unproven))
     }
 
-    /// The same process with nothing known of it that a program which it has executed since may have changed.
+    /// The same process without the values that may have changed if it executed another program since.
     pub(super) fn anew(&self, is_unreadable: bool) -> Untold {
         let session = stat::with_session(self.pid.as_raw()).map_or(self.session, |(_, _, session)| session);
         Untold { session, is_unreadable, details: Details::default(), ..*self }
@@ -111,7 +112,7 @@ impl Untold {
             return Ok(None);
         }
         if let Some(leader) = ancestor.pid.filter(|pid| pid.as_raw() == self.session) {
-            // A process that has the pid now is not the leader, and the session is its own then.
+            // A process that has this pid now is not the leader, and the session is its own then.
             let is_recycled = stat::read(leader.as_raw())?.is_some_and(|stat| !stat.is_dead());
             return Ok((!is_recycled).then_some(Why::Session(leader)));
         }
@@ -135,8 +136,8 @@ impl Untold {
         Ok(same.then_some(Why::Executable))
     }
 
-    /// Whether its session was made before the leader was started: then the leader cannot have left it. Of a session whose
-    /// leader is gone that is not known.
+    /// Whether its session was created before the leader was started: then the leader cannot have left it. Unknown for
+    /// a session whose leader is gone.
     fn is_of_older_session(&self, ancestor: &Ancestor) -> bool {
         let leader = stat::read(self.session).ok().flatten();
         leader.zip(ancestor.since).is_some_and(|(leader, since)| leader.start_ticks < since)
@@ -150,7 +151,7 @@ impl Untold {
         *self.details.executable.get_or_init(|| FileId::of_process(self.pid.as_raw()).ok())
     }
 
-    /// What cannot be read is as good as not open.
+    /// A file that cannot be examined counts as not open.
     fn outputs(&self) -> &[Output] {
         let directory = living_thread::directory(self.pid.as_raw()).unwrap_or_default();
         let read = |fd: i32| {
@@ -170,7 +171,7 @@ impl Programs {
 }
 
 impl Unproven {
-    /// Whether it has not ended. One that cannot be read counts as alive.
+    /// Whether it has not ended. A process that cannot be read counts as alive.
     pub(crate) fn lives(&self) -> bool {
         let stat = stat::read(self.pid.as_raw());
         let ends = |stat: Stat| stat.is_dead() || stat.is_exiting && stat.threads <= 1;
@@ -178,7 +179,7 @@ impl Unproven {
         stat.map_or(true, |stat| stat.is_some_and(lives))
     }
 
-    /// Whether no successor is started beside it, for a while: it is in the old session, perhaps in the group.
+    /// Whether it delays the start of the next process for a while: it is in the old session, perhaps in the group.
     pub(crate) fn holds_start(&self) -> bool {
         matches!(self.why, Why::Session(_))
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The sockets of one proxy, which it is given at each start. They are of its id and not of a process: a connection
-//! that is made while no process lives waits in the backlog.
+//! The sockets of one proxy, which each of its processes gets at its start. They belong to the id, not to a process: a
+//! connection that is made while no process is alive waits in the backlog.
 
 mod socket_file;
 mod stored;

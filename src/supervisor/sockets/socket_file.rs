@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The path of a unix socket: replaced only if what is there is a dead socket, and removed only while it is our own.
+//! The path of a unix socket: replaced only if a dead socket is there, and removed only while it is our own.
 
 use std::fs::{self, Metadata, OpenOptions, Permissions};
 use std::io;

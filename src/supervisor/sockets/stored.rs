@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Descriptors that a process has handed over to be kept for the next ones of its proxy (`FDSTORE=1` of sd_notify(3)). They go
-//! with the agent: which numbers they have in the process, if it has kept them, is not known.
+//! Descriptors that a process has stored for the next processes of its proxy (`FDSTORE=1` of sd_notify(3)). They are
+//! lost with the agent, because their numbers in the process, if it kept them open, are unknown.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};

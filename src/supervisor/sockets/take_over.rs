@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The sockets of a process that an earlier agent started: taken out of the process while it lives (pidfd_getfd(2), Linux 5.6).
+//! The sockets of a process that an earlier agent started, taken out of the process while it is alive (pidfd_getfd(2),
+//! Linux 5.6).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -61,7 +62,7 @@ impl ProxySockets {
     }
 }
 
-/// The error of a socket that the next start opens anew.
+/// The error of a socket that the next start opens again.
 pub(crate) fn not_taken(declared: &Listen, pid: Pid, error: &io::Error) -> Error {
     let what = format_args!("take {} over from pid {pid}", declared.address);
     let error = Error::os(ErrorCode::Io, what, error);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! How a process comes into its cgroup.
+//! How a process enters its cgroup.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -91,7 +91,7 @@ impl Spec {
         self.context.cgroups.as_ref().is_some_and(|cgroups| cgroups.has_controllers())
     }
 
-    /// How many processes of a cgroup the kernel has ended for want of memory, if that is counted.
+    /// How many processes of a cgroup the kernel has killed for lack of memory, if that is counted.
     pub(crate) fn oom_kills(&self, path: Option<&Path>) -> Option<u64> {
         path.filter(|_| self.has_controllers()).and_then(control::oom_kills)
     }

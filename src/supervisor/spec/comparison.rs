@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Whether a process of one declaration is one of another: by the declaration, by its digest, by what a process has.
+//! Whether a process of one declaration also satisfies another one: by the declaration, by its digest, by what the
+//! process shows.
 
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;

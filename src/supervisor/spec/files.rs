@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The files of a process, in a data directory or where the user named them: pid file and record.
+//! The files of a process, in a data directory or at paths of the user: pid file and record.
 
 use std::io::Write;
 

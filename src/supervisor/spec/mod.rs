@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What one process is started from: its declaration, and what all processes of one owner share.
+//! What one process is started from: its declaration, and the settings that all processes of one owner share.
 
 pub(super) mod base_environment;
 mod cgroup;

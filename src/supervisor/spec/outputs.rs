@@ -26,7 +26,8 @@ impl Spec {
         Ok(found.map(|file| (file.dev(), file.ino())).collect())
     }
 
-    /// Opens what becomes the process's standard output and error. `user`: who the process runs as, if not the agent's.
+    /// Opens the standard output and error of the process. `user`: the user that the process runs as, if not the
+    /// agent's.
     pub(crate) fn open_outputs(&self, user: Option<&Credentials>) -> Result<[OwnedFd; 2]> {
         let outputs = self.config.command.outputs();
         let [stdout, stderr] = self.open_logs(user)?;

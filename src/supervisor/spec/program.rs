@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The program, arguments and environment that a process is started with.
+//! The program, arguments and environment of a process.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

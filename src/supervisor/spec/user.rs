@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The user that a process runs as: declared by number, or by a name that is looked up.
+//! The user of a process: declared by number, or by a name that is looked up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The controllers of a cgroup: the files by which they limit it, and what they count.
+//! The controllers of a cgroup: the files that limit it, and what they count.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -64,7 +64,7 @@ pub(crate) struct CgroupMemory {
     pub(crate) current: u64,
     /// The most that it has been (Linux 5.19).
     pub(crate) peak: Option<u64>,
-    /// How many the kernel has ended for want of it.
+    /// How many the kernel has killed for lack of memory.
     pub(crate) oom_kills: u64,
     /// How long some of them have waited for memory (Linux 5.2 with `CONFIG_PSI`).
     pub(crate) pressure: Option<Duration>,
@@ -86,7 +86,7 @@ fn waited(pressure: &str) -> Option<Duration> {
     total.parse().map(Duration::from_micros).ok()
 }
 
-/// How many of its processes the kernel has ended for want of memory; `None` where its memory is not controlled.
+/// How many of its processes the kernel has killed for lack of memory; `None` if its memory is not controlled.
 pub(crate) fn oom_kills(path: &Path) -> Option<u64> {
     // With those below it.
     let events = fs::read_to_string(path.join("memory.events")).ok()?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
-//! One cgroup of version 2, by the path of its directory. No descriptor is kept: there may be ten thousand.
+//! One cgroup of version 2, by the path of its directory. No descriptor is kept, because there may be ten thousand.
 //!
-//! What is said of a cgroup holds for those that its processes have made below it.
+//! Everything here includes the cgroups that its processes have created below it.
 
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File, OpenOptions};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Control groups, version 2: where this process may make some, and what is done with one (cgroups(7), and the kernel's
-//! `Documentation/admin-guide/cgroup-v2.rst`).
+//! Control groups, version 2: where this process may create them, and the operations on one (cgroups(7), and the
+//! kernel's `Documentation/admin-guide/cgroup-v2.rst`).
 
 pub(crate) mod control;
 pub(crate) mod directory;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A directory that is open: no path is walked twice, and no symbolic link is followed.
+//! An open directory: no path is resolved twice, and no symbolic link is followed.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The front of a file to which processes append: taken away while they do.
+//! Removing the front of a file while processes append to it.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -66,7 +66,7 @@ pub(crate) fn id_of(file: &File) -> io::Result<(u64, u64)> {
     file.metadata().map(|found| (found.dev(), found.ino()))
 }
 
-/// Removes the first bytes of a file: what is behind them moves to its beginning, and who appends goes on at its new end
+/// Removes the first bytes of a file: the rest moves to its beginning, and processes that append go on at its new end
 /// (fallocate(2), `FALLOC_FL_COLLAPSE_RANGE`; Linux 3.15). `length`: whole blocks of the file system, and less than all.
 pub(crate) fn remove_front(file: &File, length: u64) -> io::Result<()> {
     fail::failing("log:collapse")?;

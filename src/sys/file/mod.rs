@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Files below a directory that is open: no path is walked twice, and no symbolic link is followed.
+//! Files below an open directory: no path is resolved twice, and no symbolic link is followed.
 
 mod at;
 mod dir;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Files at paths of the user's, outside a data directory: links are followed.
+//! Files at paths of the user, outside a data directory: links are followed.
 
 use std::ffi::CString;
 use std::fs::File;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Which files and directories are used: this user's own, and of the directories only those that no other user may
-//! write to. What lost its owner or its mode, and is provably ours, gets them back.
+//! Which files and directories are used: only those of this user, and only directories that no other user may write to.
+//! If a file of ours has a changed owner or mode, and is provably ours, the owner and mode are restored.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;

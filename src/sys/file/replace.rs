@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Replacing the content of a file: readers see the old or the new, whole.
+//! Replacing the content of a file: readers see the complete old or the complete new content.
 
 use std::ffi::CStr;
 use std::fs::File;

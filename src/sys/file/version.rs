@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Which file it is, and in which version: whether another one has taken its place, or it was written to.
+//! The identity and version of a file: whether another file has replaced it, or it was written to.
 
 use std::ffi::CStr;
 use std::fs::File;

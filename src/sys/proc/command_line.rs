@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The command line and environment of a process without a record, which tell whether it is the declared one.
+//! The command line and environment of a process without a record, to decide whether it is the declared one.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

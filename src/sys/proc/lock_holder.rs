@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Which process holds a lock (flock(2)) that another process has to do without: `/proc/locks` (proc_locks(5)).
+//! Which process holds a lock (flock(2)) that another process cannot get: `/proc/locks` (proc_locks(5)).
 //!
-//! The pids there are those of the pid namespace that /proc was mounted for. A holder outside of it, and of the
-//! namespaces below, is left out; so is one that has ended while others still have its descriptor, except in the first
-//! namespace of all.
+//! The pids there belong to the pid namespace for which /proc was mounted. A holder outside of it and its child
+//! namespaces is missing; so is a holder that has ended while other processes still have its descriptor, except in the
+//! initial namespace.
 
 use std::fs;
 use std::io::{self, Read as _};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What /proc says of processes (proc(5)), one file or directory of it a module.
+//! What /proc reports about processes (proc(5)), one module for each file or directory.
 
 pub(crate) mod command_line;
 pub(crate) mod environ;

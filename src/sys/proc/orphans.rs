@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Where processes are that have lost their parent: the kernel gives them to the nearest subreaper among the ancestors
+//! Where processes go that have lost their parent: the kernel moves them to the nearest subreaper among the ancestors
 //! of that parent, or to the first process of the pid namespace (prctl(2), PR_SET_CHILD_SUBREAPER).
 //!
-//! So what a child of ours has left behind anywhere is, or descends from, a child of one of our ancestors: few
-//! processes beside all those of a system. `/proc/<pid>/task/<tid>/children` (proc_tid_children(5)) names them.
+//! So every process that a child of ours has left is a child of one of our ancestors, or descends from one: few
+//! processes compared with all of a system. `/proc/<pid>/task/<tid>/children` (proc_tid_children(5)) names them.
 
 use std::io;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Which process has an address of this network namespace, for messages (proc_pid_net(5), proc_pid_fd(5)).
+//! Which process uses an address of this network namespace, for messages (proc_pid_net(5), proc_pid_fd(5)).
 
 use std::fmt;
 use std::fs::File;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The processor time and the memory of a process (clock_getcpuclockid(3), proc_pid_statm(5)). Of ten thousand processes
-//! each system call counts, and `/proc/<pid>/stat`, which has both, takes the kernel longer than the clock and statm do.
+//! The processor time and the memory of a process (clock_getcpuclockid(3), proc_pid_statm(5)). With ten thousand
+//! processes each system call counts, and `/proc/<pid>/stat`, which has both values, takes the kernel longer than the
+//! clock and statm.
 
 use std::ffi::CStr;
 use std::fs::File;

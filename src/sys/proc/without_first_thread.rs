@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! For tests: a process whose first thread has ended while another one runs on, as that of a program that calls pthread_exit(3) in
-//! main.
+//! For tests: a process whose first thread has ended while another one runs on, as in a program that calls
+//! pthread_exit(3) in main.
 
 use super::stat;
 use crate::sys::spawn::child_stack::ChildStack;

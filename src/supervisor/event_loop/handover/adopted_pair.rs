@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A handover that an earlier agent had begun, and the process of another declaration that is adopted and serves until what is
-//! declared is ready.
+//! A handover that an earlier agent had begun, and an adopted process of another declaration that serves until the
+//! declared one is ready.
 
 use std::sync::Arc;
 

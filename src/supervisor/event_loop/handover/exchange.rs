@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The promotion of a next generation: its files take the place of those of the current one, and the id leads to it.
+//! Promoting a next generation: its files replace those of the current one, and the id refers to it.
 
 use std::time::Instant;
 

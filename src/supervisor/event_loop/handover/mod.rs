@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The handover of an id from one generation to the next: two slots, each with its machine, and one handover above them.
+//! The handover of an id from one generation to the next: two slots, each with a machine, and one handover above them.
 //!
-//! The current generation is the one that the id leads to; it holds the handover. The other one knows it as its partner.
+//! The id refers to the slot of the current generation, which holds the handover. The slot of the other generation
+//! refers to it as its partner.
 
 mod adopted_pair;
 mod exchange;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the slot of a current generation knows of the other one.
+//! What the slot of a current generation knows about the other one.
 
 use std::sync::Arc;
 use std::time::Instant;

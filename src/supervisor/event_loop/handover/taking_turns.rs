@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! When a next generation asks for its turn, gets it, and gives it back.
+//! When a next generation requests its turn, gets it, and returns it.
 
 use super::super::EventLoop;
 use super::turns::Turn;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
-//! How many handovers of one manager prepare a next generation at the same time: the others wait for their turn, in the order
-//! in which they asked, and their current generations serve on.
+//! How many handovers of one manager prepare a next generation at the same time. The others wait for their turn, in the
+//! order of their requests, while their current generations keep serving.
 //!
-//! A next one has its turn from its start until it is ready, or waits after a failure. Then it asks anew, so that one which
-//! always fails holds up no other one.
+//! A next generation has its turn from its start until it is ready or waits after a failure. Then it requests a new
+//! turn, so that one that always fails does not block the others.
 
 use std::collections::{BTreeMap, HashMap};
 
