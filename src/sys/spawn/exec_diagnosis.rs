@@ -295,7 +295,6 @@ mod tests {
         let at = CString::new(place.path().as_os_str().as_bytes()).unwrap();
         // A thread of its own, for its mounts end with it.
         let found = std::thread::spawn(move || {
-            let (private, nothing) = (libc::MS_REC | libc::MS_PRIVATE, std::ptr::null());
             let mount = |kind: *const libc::c_char, at: &CStr, flags| {
                 // SAFETY: strings that end with NUL, or none; the mounts are those of this thread alone.
                 unsafe { libc::mount(kind, at.as_ptr(), kind, flags, std::ptr::null()) == 0 }
