@@ -14,7 +14,7 @@ use super::data_dir::DataDir;
 use super::file_place::FilePlace;
 use super::id_directories::descend;
 use super::id_file_names::FileName;
-use super::record_recovery::Records;
+use super::record_recovery::{Lost, Records};
 use super::subdirectories::Subdirectory;
 use crate::error::{Error, Result};
 use crate::sys::fail;
@@ -65,6 +65,20 @@ impl DataDir {
         }
     }
 
+    /// An agent that was killed before the last rename of a promotion has left the pid file of the current generation under its old
+    /// name, which no process would ever remove.
+    pub(super) fn finish_promotions(&self, records: &Records, lost: &[Lost]) -> Result<()> {
+        let succeeded = records.others.iter().filter(|(place, _)| *place == FilePlace::Predecessor);
+        let is_of_another = |id: &str| {
+            let is_recorded = records.others.iter().any(|(place, record)| *place == FilePlace::Next && record.id == id);
+            is_recorded || lost.iter().any(|lost| lost.id == id)
+        };
+        for (_, record) in succeeded.filter(|(_, record)| !is_of_another(&record.id)) {
+            self.move_file(&record.id, Subdirectory::Pids, FilePlace::Next, FilePlace::Current)?;
+        }
+        Ok(())
+    }
+
     /// Of proxies without a current generation the other one is that, also on disk.
     pub(super) fn resume_handovers(&self, records: &mut Records) -> Result<()> {
         for (place, id) in records.resume() {
@@ -102,7 +116,6 @@ mod tests {
     use crate::declaration::Fingerprint;
     use crate::lifecycle::start_numbers::StartNumbers;
     use crate::store::process_record::RecordHeader;
-    use crate::store::record_recovery::Lost;
     use crate::store::recorded_stop::RecordedStop;
     use crate::sys::pid::Pid;
     use crate::sys::process_identity::Identity;
@@ -160,6 +173,15 @@ mod tests {
                 assert_eq!((current, others), expected, "{done} {again}");
                 assert_eq!(lost, [], "{done} {again}");
             }
+            let pid_of = |end: &str| std::fs::read_to_string(place.path().join(format!("pids/web.pid{end}"))).ok();
+            let pids = ["", "-next", "-predecessor"].map(|end| pid_of(end).map(|text| text.trim().to_owned()));
+            let expected = match done {
+                0 => [Some("1001"), Some("1002"), None],
+                // It is written when the predecessor is adopted.
+                1 => [Some("1002"), None, None],
+                _ => [Some("1002"), None, Some("1001")],
+            };
+            assert_eq!(pids.each_ref().map(Option::as_deref), expected, "{done}");
         }
     }
 

@@ -166,7 +166,9 @@ impl DataDir {
     /// # Errors
     /// When such a pid file cannot be read either: its process may live, and nothing is known of it.
     pub(crate) fn lost(&self, records: &mut Records) -> Result<Vec<Lost>> {
-        self.recovery().lost(Some(&*self.part(Subdirectory::Pids)?), records)
+        let lost = self.recovery().lost(Some(&*self.part(Subdirectory::Pids)?), records)?;
+        self.finish_promotions(records, &lost)?;
+        Ok(lost)
     }
 
     fn recovery(&self) -> Recovery<'_> {

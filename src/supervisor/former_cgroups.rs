@@ -73,8 +73,38 @@ fn remove_unused(home: &Path) -> io::Result<Vec<String>> {
             let name = |path: &PathBuf| Some(path.file_name()?.to_string_lossy().into_owned());
             let mut names: Vec<String> = directory::below(home)?.iter().filter_map(name).collect();
             names.sort();
+            if names.is_empty() {
+                // Nothing of a manager is in it but its proxies: what is, was moved there.
+                names.push("it".to_owned());
+            }
             Ok(names)
         }
         removed => removed.map(|()| Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::sys::cgroup::hierarchy::{Whose, directory_of};
+    use crate::sys::random::uuid;
+
+    #[test]
+    fn cgroup_with_a_process_of_its_own_is_not_said_to_be_removed() {
+        let Some(own) = directory_of(Whose::Own).unwrap() else { return };
+        let home = own.join(format!("proxyprocess-test-{}", uuid().unwrap()));
+        if directory::make(&home).is_err() {
+            return; // not as this user
+        }
+        let mut child = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
+        fs::write(home.join("cgroup.procs"), child.id().to_string()).unwrap();
+        directory::make(&home.join("web.proxy")).unwrap();
+        assert_eq!(remove_soon(&home).unwrap(), ["it"]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(remove_soon(&home).unwrap().is_empty() && !home.exists());
+        assert!(remove_soon(&home).unwrap().is_empty(), "nor is what is gone an error");
     }
 }

@@ -294,3 +294,87 @@ fn limits_that_can_be_set_let_a_process_be_replaced() {
     scene.reports.forget_unread();
     scene.finish();
 }
+
+/// Also while a handover is under way to another declaration, which is given up for this one.
+#[test]
+fn process_in_a_handover_serves_on_while_what_is_to_replace_it_alone_cannot_be_started() {
+    for changes_command in [false, true] {
+        let scene = Scene::of_library();
+        let (mut host, start) = running(&scene, helper(&scene, &["graceful"]));
+        let next = late(&scene).with_replace(Replace::Overlap);
+        host.set("web", next.clone());
+        assert!(host.events.start_failed("web").starts_with("execute "));
+        let alone = match changes_command {
+            true => of(next.clone(), next.command.clone().arg("other")),
+            false => next,
+        };
+        host.set("web", alone.with_replace(Replace::StopFirst));
+        let not_replaced = |kind: &EventKind| {
+            assert!(!matches!(kind, EventKind::Stopping { pid } if *pid == Some(start.pid)), "it is stopped");
+            matches!(kind, EventKind::StartFailed { error } if error.starts_with("not replaced: execute "))
+        };
+        host.events.until("what is known beforehand", |event| not_replaced(&event.kind));
+        until("the other one to be gone", || host.status("web").other.is_none());
+        let error = host.status("web").last_error.unwrap();
+        assert!(error.starts_with("not replaced: execute "), "{error}");
+        serves_on(&host, &start, &error);
+        comes(&scene);
+        host.manager.retry("web").unwrap();
+        let next = scene.reports.start("web");
+        assert_eq!((scene.reports.signal(&start), start.process.is_gone()), ("SIGINT".to_owned(), true));
+        assert_eq!(host.events.started("web"), next.pid);
+        host.kill();
+        scene.reports.forget_unread();
+        scene.finish();
+    }
+}
+
+/// In a cgroup it is known at once what a process has left, and the end of one is no end of what is declared.
+#[test]
+fn end_of_a_process_is_not_taken_for_that_of_its_successor() {
+    for policy in [RestartWhen::OnFailure, RestartWhen::Never] {
+        let scene = Scene::of_library();
+        let mut config = helper(&scene, &["run"]);
+        config.restart.policy = policy;
+        let mut host = Host::new(quick(&scene.data_dir()));
+        host.set("web", config);
+        host.run();
+        let start = scene.reports.start("web");
+        assert_eq!(host.events.started("web"), start.pid);
+        let mut declared = late(&scene);
+        declared.restart.policy = policy;
+        host.set("web", declared);
+        host.events.start_failed("web");
+        let manager = host.manager.clone();
+        let waits = std::thread::spawn(move || manager.wait_until("web", WaitFor::Running, Duration::from_secs(30)));
+        start.process.kill();
+        let is_over = |kind: &EventKind| matches!(kind, EventKind::Failed { .. } | EventKind::Completed { .. });
+        let next = host.events.until("what follows", |event| {
+            assert!(!is_over(&event.kind), "{event:?}");
+            matches!(event.kind, EventKind::StartFailed { .. })
+        });
+        assert_eq!(next.id.as_deref(), Some("web"));
+        comes(&scene);
+        host.manager.retry("web").unwrap();
+        let next = scene.reports.start("web");
+        assert_eq!(host.events.started("web"), next.pid);
+        waits.join().unwrap().unwrap();
+        host.kill();
+        scene.finish();
+    }
+}
+
+#[test]
+fn directory_that_is_a_file_stops_no_process_that_serves() {
+    let scene = Scene::of_library();
+    let config = helper(&scene, &["run"]);
+    let (mut host, start) = running(&scene, config.clone());
+    let file = scene.path("file");
+    fs::write(&file, "").unwrap();
+    host.set("web", of(config.clone(), config.command.clone().dir(&file)));
+    let error = host.events.start_failed("web");
+    assert!(error.starts_with(&format!("not replaced: chdir {}", file.display())), "{error}");
+    serves_on(&host, &start, &error);
+    host.kill();
+    scene.finish();
+}

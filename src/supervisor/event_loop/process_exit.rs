@@ -94,7 +94,10 @@ impl EventLoop {
         self.tell_current_of_end(key);
         self.told_of_exit(key);
         let is_replaced = self.replaced_by_end(key);
-        let Some(actions) = self.step(key, MachineEvent::Exited { group_left, quietly, end }) else { return };
+        let Some(mut actions) = self.step(key, MachineEvent::Exited { group_left, quietly, end }) else { return };
+        if is_replaced {
+            actions.extend(self.begin_after_end(key));
+        }
         if actions == [MachineAction::Spawn] {
             // A successor waits neither for readers of events nor for the host's log.
             self.perform_all(key, actions);
@@ -102,9 +105,6 @@ impl EventLoop {
         } else {
             publish();
             self.perform_all(key, actions);
-        }
-        if is_replaced {
-            self.begin_after_end(key);
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::supervisor::spec::Spec;
 #[derive(Debug)]
 pub(crate) struct Replacement {
     pub(crate) spec: Arc<Spec>,
+    /// Whether it is not to be started beside it, whatever is declared: that was tried.
+    pub(crate) alone: bool,
     /// Why it cannot be.
     pub(crate) error: Option<Error>,
     /// When that is found out again.
@@ -22,6 +24,6 @@ pub(crate) struct Replacement {
 impl Replacement {
     /// Of which nothing is known yet.
     pub(crate) fn new(spec: Arc<Spec>) -> Replacement {
-        Replacement { spec, error: None, retry_at: None, failures: 0 }
+        Replacement { spec, alone: false, error: None, retry_at: None, failures: 0 }
     }
 }

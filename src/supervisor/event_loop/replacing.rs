@@ -9,7 +9,8 @@ use super::EventLoop;
 use super::repair::repair_wait;
 use super::replacement::Replacement;
 use crate::error::Result;
-use crate::lifecycle::machine_event::MachineEvent;
+use crate::lifecycle::handover::HandoverEvent;
+use crate::lifecycle::machine_event::{MachineAction, MachineEvent};
 use crate::supervisor::events::ProxyOccurrence;
 use crate::supervisor::mailbox::Slot;
 use crate::supervisor::process_key::ProcessKey;
@@ -31,11 +32,21 @@ impl EventLoop {
         true
     }
 
-    /// The same for a restart that was asked for, from what is declared now.
+    /// The same for a restart that was asked for, from what is declared now; in a handover, where that is how it is made.
     pub(super) fn restart_if_possible(&mut self, slot: &Slot, key: ProcessKey) -> bool {
-        let declared = self.replacement_of(key).or_else(|| self.slots.get(&key).map(|supervised| &supervised.spec));
-        let Some(spec) = declared.cloned() else { return false };
-        self.replace_if_possible(slot, &spec, true)
+        let Some(supervised) = self.slots.get_mut(&key) else { return false };
+        let pending = match supervised.rare.replacement {
+            Some(_) => supervised.rare.replacement.take(),
+            None => None,
+        };
+        let declared = pending.as_ref().map_or(&supervised.spec, |pending| &pending.spec).clone();
+        let spec = self.wanted_in_handover(key).unwrap_or(declared);
+        let begun = self.put_beside(slot, &spec, true) || self.replace_if_possible(slot, &spec, true);
+        if let Some(supervised) = self.slots.get_mut(&key).filter(|_| !begun && pending.is_some()) {
+            // It is being stopped already, and what comes after it is what it was.
+            supervised.rare.replacement = pending;
+        }
+        begun
     }
 
     /// Nothing is to be started in place of its process any more, or something else.
@@ -60,6 +71,7 @@ impl EventLoop {
         if let Some(replacement) = supervised.rare.replacement.as_mut() {
             replacement.spec = spec.clone();
         }
+        self.follow_in_handover(key, spec);
         self.foresee(key);
         true
     }
@@ -86,7 +98,7 @@ impl EventLoop {
             return;
         };
         match (result, supervised.rare.replacement.take()) {
-            (Ok(()), _) => self.replace_now(key, spec),
+            (Ok(()), replacement) => self.replace_now(key, spec, replacement.is_some_and(|it| it.alone)),
             (Err(error), Some(mut replacement)) => {
                 let error = error.within("not replaced");
                 if replacement.error.as_ref() != Some(&error) {
@@ -104,10 +116,15 @@ impl EventLoop {
     }
 
     /// Stops its process for one of this declaration; or has that started beside it first.
-    fn replace_now(&mut self, key: ProcessKey, spec: &Arc<Spec>) {
-        let Some(slot) = self.slots.get(&key).map(|supervised| supervised.slot.clone()) else { return };
+    fn replace_now(&mut self, key: ProcessKey, spec: &Arc<Spec>, alone: bool) {
+        let Some(supervised) = self.slots.get(&key) else { return };
+        if supervised.rare.handover.is_some() {
+            // The other generation is still being ended.
+            return self.hand_over(key, HandoverEvent::WantedAlone);
+        }
+        let slot = supervised.slot.clone();
         // It may have become ready since.
-        if !self.put_beside(&slot, spec, true) {
+        if alone || !self.put_beside(&slot, spec, true) {
             self.take_replacement(key, spec.clone());
             self.drive(key, MachineEvent::Replace);
             // What is being stopped is under the new settings.
@@ -133,11 +150,11 @@ impl EventLoop {
         true
     }
 
-    /// And its machine knows: a new declaration begins without the failures of the one before, and does not wait for them.
-    pub(super) fn begin_after_end(&mut self, key: ProcessKey) {
+    /// And its machine knows, but nothing has followed yet: a new declaration begins without the failures of the one before, and
+    /// neither waits for them nor ends as that did.
+    pub(super) fn begin_after_end(&mut self, key: ProcessKey) -> Vec<MachineAction> {
         // One that is started already is of the new declaration.
-        if self.slots.get(&key).is_some_and(|supervised| !supervised.machine.is_starting()) {
-            self.drive(key, MachineEvent::Replace);
-        }
+        let begins = self.slots.get(&key).is_some_and(|supervised| !supervised.machine.is_starting());
+        begins.then(|| self.step(key, MachineEvent::Replace)).flatten().unwrap_or_default()
     }
 }

@@ -22,9 +22,7 @@ impl EventLoop {
         match what {
             Steering::Restart => {
                 log.about(Level::Info, &slot.id, format_args!("restart requested"));
-                if self.restart_beside(slot, key) {
-                    self.forget_replacement(slot);
-                } else if !self.restart_if_possible(slot, key) {
+                if !self.restart_if_possible(slot, key) {
                     self.drive(key, MachineEvent::Restart);
                 }
             }

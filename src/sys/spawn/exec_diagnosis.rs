@@ -4,9 +4,10 @@
 //! execve(2) says the same of a program that is missing, of one whose interpreter is, and of a command line in one word.
 //! So, after it has failed, the file is examined: briefly, and without opening what could hold us up.
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
+use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ impl Attempt<'_> {
     /// anyone may execute.
     pub(crate) fn foreseen(&self) -> Option<i32> {
         let of_each = self.programs.iter().map(|program| match fs::metadata(self.as_seen_here(program)) {
-            Ok(file) => forbidden(&file).map(|_| libc::EACCES),
+            Ok(file) => forbidden(&file).or_else(|| on_noexec(&self.as_seen_here(program))).map(|_| libc::EACCES),
             Err(error) => error.raw_os_error().filter(|errno| matches!(*errno, libc::ENOENT | libc::ENOTDIR)),
         });
         let all: Option<Vec<i32>> = of_each.collect();
@@ -58,7 +59,10 @@ impl Attempt<'_> {
         let file = fs::metadata(&path).ok()?;
         match errno {
             libc::ENOENT => self.missing_interpreter(&read_head(&path).ok()?),
-            libc::EACCES => forbidden(&file).map(str::to_owned).or_else(|| self.forbidden_interpreter(&path)),
+            libc::EACCES => forbidden(&file)
+                .or_else(|| on_noexec(&path))
+                .map(str::to_owned)
+                .or_else(|| self.forbidden_interpreter(&path)),
             _ if file.is_file() => Some(unknown_format(&read_head(&path).ok()?).to_owned()),
             _ => None,
         }
@@ -75,7 +79,8 @@ impl Attempt<'_> {
     fn forbidden_interpreter(&self, path: &Path) -> Option<String> {
         let head = read_head(path).ok()?;
         let interpreter = interpreter(&head)?;
-        let why = forbidden(&fs::metadata(self.as_seen_here(interpreter)).ok()?)?;
+        let place = self.as_seen_here(interpreter);
+        let why = forbidden(&fs::metadata(&place).ok()?).or_else(|| on_noexec(&place))?;
         Some(format!("its interpreter {} {why}", shown(interpreter)))
     }
 
@@ -166,6 +171,17 @@ fn forbidden(file: &Metadata) -> Option<&'static str> {
     }
 }
 
+/// Whether nothing of its file system may be executed (mount(8), noexec).
+fn on_noexec(path: &Path) -> Option<&'static str> {
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut found = MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: a string that ends with NUL, and room for what the call writes.
+    let result = unsafe { libc::statvfs(path.as_ptr(), found.as_mut_ptr()) };
+    // SAFETY: zeroed memory is a valid struct statvfs.
+    let flags = unsafe { found.assume_init() }.f_flag;
+    (result == 0 && flags & libc::ST_NOEXEC != 0).then_some("is on a file system that is mounted with noexec")
+}
+
 /// The program that a `#!` line names.
 fn interpreter(head: &[u8]) -> Option<&Path> {
     let line = head.strip_prefix(b"#!")?.split(|&byte| byte == b'\n' || byte == 0).next()?;
@@ -208,6 +224,7 @@ fn unknown_format(head: &[u8]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::CStr;
     use std::os::unix::fs::symlink;
 
     /// What is said of a file of this content and mode.
@@ -270,6 +287,35 @@ mod tests {
         for possible in [&["/bin/sh"][..], &["no/x", "plain", "/bin/sh"], &[]] {
             assert_eq!(foreseen(possible, dir), None, "{possible:?}");
         }
+    }
+
+    #[test]
+    fn file_on_a_file_system_without_execution_is_foreseen_not_to_be_executed() {
+        let place = tempfile::tempdir().unwrap();
+        let at = CString::new(place.path().as_os_str().as_bytes()).unwrap();
+        // A thread of its own, for its mounts end with it.
+        let found = std::thread::spawn(move || {
+            let mount = |kind: *const libc::c_char, at: &CStr, flags| {
+                // SAFETY: strings that end with NUL, or none; the mounts are those of this thread alone.
+                unsafe { libc::mount(kind, at.as_ptr(), kind, flags, std::ptr::null()) == 0 }
+            };
+            // SAFETY: changes what this thread alone sees, which does nothing else.
+            let is_alone = unsafe { libc::unshare(libc::CLONE_NEWNS) } == 0;
+            let is_mounted = is_alone
+                && mount(std::ptr::null(), c"/", libc::MS_REC | libc::MS_PRIVATE)
+                && mount(c"tmpfs".as_ptr(), &at, libc::MS_NOEXEC);
+            is_mounted.then(|| {
+                let program = place.path().join("program");
+                fs::write(&program, "#!/bin/sh\n").unwrap();
+                fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+                let attempt = Attempt { name: program.as_os_str(), programs: vec![&program], dir: None };
+                let refused = std::process::Command::new(&program).status().unwrap_err();
+                (refused.raw_os_error(), attempt.foreseen(), attempt.why(libc::EACCES))
+            })
+        });
+        let Some((refused, foreseen, why)) = found.join().unwrap() else { return }; // not as this user
+        assert_eq!((refused, foreseen), (Some(libc::EACCES), Some(libc::EACCES)));
+        assert_eq!(why.as_deref(), Some("is on a file system that is mounted with noexec"));
     }
 
     #[test]

@@ -328,13 +328,20 @@ pub(crate) fn foreseen_failure(program: &Program<'_>) -> Option<StartError> {
         return Some(error);
     }
     let dir = program.dir.as_deref().map(Path::new);
-    let is_missing = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR));
-    if let Some(error) = dir.and_then(|dir| std::fs::metadata(dir).err()).filter(is_missing) {
-        return Some(describe(ChildStep::ChangeDirectory, error.raw_os_error()?, program, None));
+    if let Some(errno) = dir.and_then(no_directory) {
+        return Some(describe(ChildStep::ChangeDirectory, errno, program, None));
     }
     let tried = candidates(program).into_iter().map(c_string).collect::<io::Result<Vec<_>>>().ok()?;
     let errno = foreseen(program, &tried)?;
     Some(explained(describe(ChildStep::Execute, errno, program, None), errno, program, &tried))
+}
+
+/// With which errno nothing can change to it, where that is certain: it is not there, or no directory.
+fn no_directory(path: &Path) -> Option<i32> {
+    match std::fs::metadata(path) {
+        Ok(found) => (!found.is_dir()).then_some(libc::ENOTDIR),
+        Err(error) => error.raw_os_error().filter(|errno| matches!(*errno, libc::ENOENT | libc::ENOTDIR)),
+    }
 }
 
 #[cfg(test)]

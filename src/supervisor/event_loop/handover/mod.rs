@@ -5,6 +5,7 @@
 //! refers to it as its partner.
 
 mod adopted_pair;
+mod alone;
 mod exchange;
 pub(super) mod ongoing;
 mod taking_turns;
@@ -70,7 +71,8 @@ impl EventLoop {
         } else if [key, other].iter().filter_map(|key| self.slots.get(key)).all(|it| it.may_be_beside(spec)) {
             HandoverEvent::Wanted
         } else {
-            HandoverEvent::WantedAlone
+            self.want_alone(key, spec, false);
+            return true;
         };
         self.hand_over(key, event);
         true
@@ -90,15 +92,6 @@ impl EventLoop {
         // One that was restored is started by that; one that runs is not.
         self.drive(key, MachineEvent::Start);
         self.drive(key, MachineEvent::Settings);
-    }
-
-    /// A restart that was asked for, where it is made by a handover.
-    pub(super) fn restart_beside(&mut self, slot: &Slot, key: ProcessKey) -> bool {
-        let Some(supervised) = self.slots.get(&key) else { return false };
-        let ongoing = supervised.rare.handover.as_ref();
-        let declared = self.replacement_of(key).unwrap_or(&supervised.spec);
-        let spec = ongoing.map_or(declared, |ongoing| &ongoing.wanted).clone();
-        self.put_beside(slot, &spec, true)
     }
 
     /// The generation that is started beside this one, if any: what is declared now is of that.
@@ -259,24 +252,14 @@ impl EventLoop {
             return;
         };
         if supervised.machine.runs() || supervised.machine.is_stopped_as_failed() {
-            self.hand_over(key, HandoverEvent::CurrentEnded);
-        }
-    }
-
-    /// The next generation cannot have its sockets while the current one lives, whose process has bound an address of them by
-    /// itself: what is declared is started when both are gone.
-    pub(super) fn replace_alone(&mut self, key: ProcessKey) {
-        let ongoing = self.slots.get(&key).and_then(|current| current.rare.handover.as_ref());
-        let Some(wanted) = ongoing.map(|ongoing| ongoing.wanted.clone()) else { return };
-        say_that_it_cannot_listen(&wanted);
-        self.hand_over(key, HandoverEvent::WantedAlone);
-    }
-
-    /// The declaration of the next generation is not to be started beside the current one any more.
-    pub(super) fn end_overlap(&mut self, key: ProcessKey) {
-        let ongoing = self.slots.get(&key).and_then(|current| current.rare.handover.as_ref());
-        if ongoing.is_some_and(|it| it.machine.has_next() && it.machine.awaits_next() && !it.machine.is_promoting()) {
-            self.hand_over(key, HandoverEvent::WantedAlone);
+            let slot = supervised.slot.clone();
+            // What was to be started in its place is so when the other one is gone as well.
+            let event = match self.replacement_of(key) {
+                Some(_) => HandoverEvent::WantedAlone,
+                None => HandoverEvent::CurrentEnded,
+            };
+            self.forget_replacement(&slot);
+            self.hand_over(key, event);
         }
     }
 
