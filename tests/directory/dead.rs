@@ -91,7 +91,7 @@ fn file_system_that_died_is_used_again_once_it_is_mounted_again() {
     fs::set_permissions(&data_dir, PermissionsExt::from_mode(0o700)).unwrap();
     let as_it_is = everything(&at);
     // What is below the mount is not the data directory: nothing may begin there that the next agent would not find.
-    let told = |error: &str| error.contains("what is in its place now is not it");
+    let told = |error: &str| error.contains("another directory is in its place");
     agent.status_when(&scene, "it waits for the mount", |status| status.error("web").is_some_and(told));
     assert_eq!(everything(&at), as_it_is);
     fs::remove_dir(&data_dir).unwrap();

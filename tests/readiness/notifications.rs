@@ -151,7 +151,7 @@ fn notification_of_a_stranger_is_refused_and_logged_once() {
     let status = agent
         .status_when(&scene, "its status is shown", |status| status["web"].status_text.as_deref() == Some("begins"));
     assert!(status.is("web", "starting") && !status["web"].ready, "{status:?}");
-    let refused = format!(": one of pid {}, user {}", std::process::id(), rustix::process::getuid().as_raw());
+    let refused = format!(": one from pid {}, user {}", std::process::id(), rustix::process::getuid().as_raw());
     // What is logged may be read a moment later than the status is asked for.
     agent.wait_for_log(&refused);
     assert_eq!(agent.log().matches(&refused).count(), 1, "{}", agent.log());
