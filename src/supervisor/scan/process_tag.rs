@@ -91,10 +91,12 @@ impl Environment {
     /// If it cannot be determined now.
     fn of(pid: Pid, buffer: &mut Vec<u8>) -> io::Result<Environment> {
         let environment = Environment::told_by(environ::read_with(pid.as_raw(), VARIABLES, buffer))?;
-        // For an unreaped process or first thread that has ended, the result depends on the kernel version.
-        let is_none = environment == Environment::Gone || (environment == Environment::Silent && buffer.is_empty());
-        if !is_none {
-            return Ok(environment);
+        // For an unreaped process or first thread that has ended, the result depends on the kernel version and on the reader: such
+        // files are those of root.
+        match environment {
+            Environment::Gone | Environment::Unreadable => {}
+            Environment::Silent if buffer.is_empty() => {}
+            told => return Ok(told),
         }
         // ORDER: read again when the kernel shows where it is. Between the two a program may have been executed.
         match stat::read(pid.as_raw())? {
@@ -102,6 +104,7 @@ impl Environment {
             Some(stat) if stat.outlives_first_thread() => {
                 Environment::told_by(environ::read_of_threads_with(pid.as_raw(), VARIABLES, buffer))
             }
+            Some(_) if environment == Environment::Unreadable => Ok(Environment::Unreadable),
             Some(stat) if !stat.has_code => Ok(Environment::Blank),
             Some(_) => Environment::told_by(environ::read_with(pid.as_raw(), VARIABLES, buffer)),
         }
