@@ -72,7 +72,8 @@ fn process_serves_on_while_what_is_declared_instead_cannot_be_started() {
     let cases = [
         (late(&scene), format!("execute {}: no such file: ", scene.path("late").display())),
         (
-            ProxyConfig::new(Command::new("no-such-program-at-all")),
+            // A directory of the agent's PATH may be closed to this user, which is what the kernel would say then.
+            ProxyConfig::new(Command::new("no-such-program-at-all").env("PATH", "/usr/bin:/bin")),
             "execute no-such-program-at-all: not found in PATH".into(),
         ),
         (ProxyConfig::new(Command::new(&plain)), format!("execute {}: is not executable: ", plain.display())),
