@@ -148,9 +148,8 @@ impl CommandRun {
         self.spec.become_user(&mut program)?;
         program.cgroup = self.spec.enter_for_command(self.cgroup.as_ref())?;
         let streams = streams.with(self.spec.open_outputs(program.credentials.as_ref())?);
-        let started = spawn::start(stack, host, program, streams.as_fds(), None).map_err(|error| {
-            Error::os_text(ErrorCode::StartFailed, format!("{}: {error}", self.name()), error.source.raw_os_error())
-        })?;
+        let started = spawn::start(stack, host, program, streams.as_fds(), None)
+            .map_err(|error| error.to_error().within(self.name()))?;
         if let Some(why) = &started.uncontained {
             self.spec.warn_of_uncontained(why);
         }

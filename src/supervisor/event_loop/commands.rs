@@ -203,9 +203,7 @@ impl EventLoop {
             if supervised.rare.declared.is_some() {
                 supervised.rare.declared = None;
             }
-            if supervised.rare.replacement.is_some() {
-                supervised.rare.replacement = None;
-            }
+            supervised.withdraw_replacement();
             if forget && !supervised.rare.state_waiters.is_empty() {
                 supervised.rare.state_waiters.dismiss();
             }

@@ -35,10 +35,7 @@ impl EventLoop {
     /// The same for a restart that was asked for, from what is declared now; in a handover, where that is how it is made.
     pub(super) fn restart_if_possible(&mut self, slot: &Slot, key: ProcessKey) -> bool {
         let Some(supervised) = self.slots.get_mut(&key) else { return false };
-        let pending = match supervised.rare.replacement {
-            Some(_) => supervised.rare.replacement.take(),
-            None => None,
-        };
+        let pending = supervised.withdraw_replacement();
         let declared = pending.as_ref().map_or(&supervised.spec, |pending| &pending.spec).clone();
         let spec = self.wanted_in_handover(key).unwrap_or(declared);
         let begun = self.put_beside(slot, &spec, true) || self.replace_if_possible(slot, &spec, true);
@@ -51,10 +48,8 @@ impl EventLoop {
 
     /// Nothing is to be started in place of its process any more, or something else.
     pub(super) fn forget_replacement(&mut self, slot: &Slot) {
-        let supervised = self.keys.get(slot).and_then(|key| self.slots.get_mut(&key));
-        // To look with a view to a change would allocate what few have.
-        if let Some(supervised) = supervised.filter(|supervised| supervised.rare.replacement.is_some()) {
-            supervised.rare.replacement = None;
+        if let Some(supervised) = self.keys.get(slot).and_then(|key| self.slots.get_mut(&key)) {
+            supervised.withdraw_replacement();
         }
     }
 
@@ -142,10 +137,8 @@ impl EventLoop {
 
     /// Its process has ended by itself, and its machine does not know yet: what was to be started in its place is what follows.
     pub(super) fn replaced_by_end(&mut self, key: ProcessKey) -> bool {
-        let Some(spec) = self.replacement_of(key).cloned() else { return false };
-        if let Some(supervised) = self.slots.get_mut(&key) {
-            supervised.rare.replacement = None;
-        }
+        let replacement = self.slots.get_mut(&key).and_then(|supervised| supervised.withdraw_replacement());
+        let Some(Replacement { spec, .. }) = replacement.map(|replacement| *replacement) else { return false };
         self.take_replacement(key, spec);
         true
     }

@@ -8,6 +8,7 @@ use super::handover::turns::Turn;
 use super::last_end::LastEnd;
 use super::leader::Leader;
 use super::rare::{Rare, RareFields};
+use super::replacement::Replacement;
 use crate::error::{Error, ErrorCode, Result};
 use crate::lifecycle::ProxyState;
 use crate::lifecycle::machine::Machine;
@@ -146,6 +147,12 @@ impl Supervised {
             // The caller may be gone.
             let _ = waiter.send(result.clone());
         }
+    }
+
+    /// Takes away what is to be started in place of its process, if anything is.
+    pub(super) fn withdraw_replacement(&mut self) -> Option<Box<Replacement>> {
+        // To look with a view to a change would allocate what few have.
+        if self.rare.replacement.is_some() { self.rare.replacement.take() } else { None }
     }
 
     pub(crate) fn answer_stop(&mut self, result: &Result<()>) {

@@ -31,7 +31,6 @@ use crate::sys::process_identity::{self, Identity};
 use crate::sys::spawn;
 use crate::sys::spawn::dumpable;
 use crate::sys::spawn::program::ReportDescriptor;
-use crate::sys::spawn::start_error::StartError;
 
 impl Spawner {
     /// Starts a process and takes it into the table of the reaper.
@@ -105,7 +104,7 @@ impl Spawner {
             logging::write(Level::Warn, format_args!("make this process dumpable again: {error}"));
         }
         let started = started.inspect_err(|_| spec.leave_unused(entered.as_deref()));
-        let started = started.map_err(|error| start_failed(&error))?;
+        let started = started.map_err(|error| error.to_error())?;
         if let Some(why) = &started.uncontained {
             spec.warn_of_uncontained(why);
         }
@@ -149,8 +148,4 @@ impl Spawner {
 fn boot_id() -> Result<Arc<str>> {
     process_identity::boot_id()
         .map_err(|error| Error::os(ErrorCode::Io, format_args!("read {}", process_identity::BOOT_ID), &error))
-}
-
-fn start_failed(error: &StartError) -> Error {
-    Error::os_text(ErrorCode::StartFailed, error.to_string(), error.source.raw_os_error())
 }

@@ -2,7 +2,7 @@
 //! Why a process could not be started, as far as that is known before it is tried.
 
 use super::Spec;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::Result;
 use crate::lifecycle::start_numbers::StartNumbers;
 use crate::sys::spawn;
 
@@ -17,8 +17,7 @@ impl Spec {
         let mut program = self.program(StartNumbers::default());
         self.become_user(&mut program)?;
         if let Some(error) = spawn::foreseen_failure(&program) {
-            let errno = error.source.raw_os_error();
-            return Err(Error::os_text(ErrorCode::StartFailed, error.to_string(), errno));
+            return Err(error.to_error());
         }
         self.try_limits()
     }

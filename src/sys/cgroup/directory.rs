@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::control;
 use crate::sys::pid::{Pid, effective_uid};
-use crate::sys::proc::stat::{self, Stat};
+use crate::sys::proc::stat;
 use crate::sys::signal::{Signal, kill_process};
 use crate::sys::{fail, pidfd};
 
@@ -118,11 +118,12 @@ pub(crate) fn kill_all(path: &Path) -> io::Result<()> {
 /// (`findings/cgroup-kill-misses-process-without-main-thread.sh`).
 fn kill_without_first_thread(path: &Path) -> io::Result<()> {
     for pid in processes(path)? {
-        let outlives = |stat: &Stat| stat.outlives_first_thread();
-        let Some(found) = stat::read(pid.as_raw())?.filter(outlives) else { continue };
-        // ORDER: the descriptor before the second look, for the pid may be recycled in between.
+        if !stat::read(pid.as_raw())?.is_some_and(|stat| stat.outlives_first_thread()) {
+            continue;
+        }
         let Ok(process) = pidfd::open(pid) else { continue };
-        if stat::read(pid.as_raw())?.is_some_and(|now| now.start_ticks == found.start_ticks && outlives(&now)) {
+        // ORDER: listed once more after it was opened: a process with the recycled pid is not in the cgroup.
+        if processes(path)?.contains(&pid) {
             pidfd::signal(process.as_fd(), Signal::KILL)?;
         }
     }

@@ -13,6 +13,7 @@ use super::exec_diagnosis::Attempt;
 use super::fd_limit::Limit;
 use super::program::{EnteredCgroup, Program};
 use crate::command::{Credentials, Resource, ResourceLimit};
+use crate::error::{Error, ErrorCode};
 
 /// What is said when a process cannot be put into its cgroup.
 pub(crate) const ENTER_CGROUP: &str = "enter cgroup";
@@ -134,6 +135,13 @@ pub(crate) fn above_own_limit(resource: Resource, limit: ResourceLimit, hard: u6
 
 pub(crate) fn failure(step: &'static str, object: &str, source: io::Error) -> StartError {
     StartError { step, object: object.to_owned(), why: None, source }
+}
+
+impl StartError {
+    /// As it is told to the host.
+    pub(crate) fn to_error(&self) -> Error {
+        Error::os_text(ErrorCode::StartFailed, self.to_string(), self.source.raw_os_error())
+    }
 }
 
 /// Why the program cannot be executed, as far as that can be found out. `tried`: where it was searched for.
